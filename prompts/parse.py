@@ -1,0 +1,199 @@
+"""The output grammar of the commentary and of pose codes: the only writer and the only parser.
+
+    Proficiency Level: Early Expert. Proficiency Commentary:
+    Legs (needs improvement): You stop too high.
+    Torso (correct): The chest stays up.
+    Drill: Pause at the bottom of every rep.
+
+The label comes first (ProfVLM Table 1), so its four strings can be scored after `LABEL_PREFIX`.
+Reading is tolerant: a line that does not fit is dropped and named in `problems`. The parser
+returns plain records; the domain's own types are built from them elsewhere.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from prompts.vocabulary import (
+    LEVELS,
+    POLARITIES,
+    POSE_FRAME_END,
+    POSE_SEQUENCE_END,
+    REGIONS,
+    TURN_END,
+)
+
+LABEL_PREFIX: Final = "Proficiency Level:"
+COMMENTARY_PREFIX: Final = "Proficiency Commentary:"
+DRILL_PREFIX: Final = "Drill:"
+
+# In the text a polarity is written without the underscore; "not mentioned" makes no remark.
+REMARK_POLARITIES: Final = POLARITIES[:2]
+
+_LABEL = re.compile(r"\s*Proficiency\s+Level:\s*(?P<level>[^.\n]*)\.?", re.IGNORECASE)
+_COMMENTARY = re.compile(r"Proficiency\s+Commentary:", re.IGNORECASE)
+_REMARK = re.compile(r"(?P<region>\w+)\s*\((?P<polarity>[^()]*)\)\s*:(?P<text>.*)")
+_CODE = re.compile(r"<\|pose_(\d+)\|>")
+
+
+@dataclass(frozen=True)
+class ParsedRemark:
+    """One remark: a region of `REGIONS`, "needs_improvement" or "correct", and its sentences."""
+
+    region: str
+    polarity: str
+    text: str
+
+
+@dataclass(frozen=True)
+class ParsedFeedback:
+    """What a generated text says.
+
+    Attributes:
+        level: one of `LEVELS`, or None where the text names none of them (never a default).
+        commentary: everything after `Proficiency Commentary:`, as written.
+        remarks: in the order of the text, at most one a region.
+        drill: the sentence of the last line, or None.
+        problems: what did not fit the grammar; empty for a well-formed text.
+    """
+
+    level: str | None
+    commentary: str
+    remarks: tuple[ParsedRemark, ...]
+    drill: str | None
+    problems: tuple[str, ...]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def format_label(level: str) -> str:
+    """The start of every answer: `Proficiency Level: Novice. Proficiency Commentary:`."""
+    if level not in LEVELS:
+        raise ValueError(f"unknown level; got: {level!r}; expected: {', '.join(LEVELS)}")
+    return f"{LABEL_PREFIX} {level}. {COMMENTARY_PREFIX}"
+
+
+def format_remark(remark: ParsedRemark) -> str:
+    """`Legs (needs improvement): You stop too high.`"""
+    text = _one_line(remark.text)
+    faults = []
+    if remark.region not in REGIONS:
+        faults.append(f"region {remark.region!r}, expected {', '.join(REGIONS)}")
+    if remark.polarity not in REMARK_POLARITIES:
+        faults.append(f"polarity {remark.polarity!r}, expected {', '.join(REMARK_POLARITIES)}")
+    if not text:
+        faults.append("an empty text")
+    if "<|" in text:
+        faults.append(f"a special token in {text!r}")
+    if faults:
+        raise ValueError(f"not a remark; got: {'; '.join(faults)}")
+    return f"{remark.region.capitalize()} ({remark.polarity.replace('_', ' ')}): {text}"
+
+
+def format_feedback(level: str, remarks: Iterable[ParsedRemark], drill: str | None) -> str:
+    """The text of one answer; `parse_feedback` gives the same level, remarks and drill back.
+
+    White space inside a text becomes single spaces, since the grammar is by lines.
+
+    Raises:
+        ValueError: an unknown level, region or polarity, an empty text, a region named twice.
+    """
+    remarks = tuple(remarks)
+    regions = [remark.region for remark in remarks]
+    twice = sorted({region for region in regions if regions.count(region) > 1})
+    if twice:
+        raise ValueError(f"one remark a region; got several of: {', '.join(twice)}")
+    lines = [format_label(level), *map(format_remark, remarks)]
+    if drill is not None:
+        if not drill.strip() or "<|" in drill:
+            raise ValueError(f"not a drill; got: {drill!r}; expected: a sentence, or None")
+        lines.append(f"{DRILL_PREFIX} {_one_line(drill)}")
+    return "\n".join(lines)
+
+
+def _read_level(text: str) -> tuple[str | None, list[str]]:
+    found = _LABEL.match(text)
+    if found is None:
+        return None, [f"no {LABEL_PREFIX!r} at the start"]
+    name = _one_line(found["level"])
+    by_name = {level.lower(): level for level in LEVELS}
+    if name.lower() not in by_name:
+        return None, [f"unknown level {name!r}, expected {', '.join(LEVELS)}"]
+    return by_name[name.lower()], []
+
+
+def _read_remark(line: str) -> ParsedRemark | str:
+    """The remark of a line, or what is wrong with it."""
+    found = _REMARK.fullmatch(line)
+    if found is None:
+        return f"not a remark: {line!r}"
+    region = found["region"].lower()
+    polarity = "_".join(found["polarity"].lower().replace("_", " ").split())
+    text = _one_line(found["text"])
+    if region not in REGIONS:
+        return f"unknown region in {line!r}, expected {', '.join(REGIONS)}"
+    if polarity not in REMARK_POLARITIES:
+        return f"unknown polarity in {line!r}, expected {', '.join(REMARK_POLARITIES)}"
+    if not text:
+        return f"remark without text: {line!r}"
+    return ParsedRemark(region, polarity, text)
+
+
+def _read_lines(body: str) -> tuple[tuple[ParsedRemark, ...], str | None, list[str]]:
+    remarks: dict[str, ParsedRemark] = {}
+    drill: str | None = None
+    problems = []
+    for line in filter(None, (line.strip() for line in body.split("\n"))):
+        if line.lower().startswith(DRILL_PREFIX.lower()):
+            text = _one_line(line[len(DRILL_PREFIX) :])
+            if drill is not None or not text:
+                problems.append(f"second drill: {line!r}" if text else "drill without text")
+            else:
+                drill = text
+            continue
+        remark = _read_remark(line)
+        if isinstance(remark, str):
+            problems.append(remark)
+        elif remark.region in remarks:
+            problems.append(f"second remark on {remark.region}: {line!r}")
+        else:
+            remarks[remark.region] = remark
+    return tuple(remarks.values()), drill, problems
+
+
+def parse_feedback(text: str) -> ParsedFeedback:
+    """Read one answer; never raises, `problems` says what was dropped."""
+    text = text.split(TURN_END)[0]
+    level, problems = _read_level(text)
+    found = _COMMENTARY.search(text)
+    if found is None:
+        problems.append(f"no {COMMENTARY_PREFIX!r}")
+        return ParsedFeedback(level, "", (), None, tuple(problems))
+    commentary = text[found.end() :].strip()
+    remarks, drill, more = _read_lines(commentary)
+    return ParsedFeedback(level, commentary, remarks, drill, tuple(problems + more))
+
+
+def parse_pose_codes(text: str, *, frames: int, tokens_per_frame: int) -> list[list[int]]:
+    """Codebook indices [frames, tokens_per_frame] of a generated pose sequence.
+
+    Raises:
+        ValueError: another number of frames, or of codes in a frame, or anything beside codes.
+    """
+    body, end, _ = text.strip().partition(POSE_SEQUENCE_END)
+    if not end or not body.endswith(POSE_FRAME_END):
+        raise ValueError(
+            f"pose codes; got: no end; expected: ...{POSE_FRAME_END}{POSE_SEQUENCE_END}"
+        )
+    parts: Sequence[str] = body.removesuffix(POSE_FRAME_END).split(POSE_FRAME_END)
+    codes = [[int(code) for code in _CODE.findall(part)] for part in parts]
+    lengths = [len(frame) for frame in codes]
+    if lengths != [tokens_per_frame] * frames or _CODE.sub("", "".join(parts)).strip():
+        raise ValueError(
+            f"pose codes; got: frames of {lengths} codes; expected: {frames} frames of "
+            f"{tokens_per_frame} codes and nothing else"
+        )
+    return codes
