@@ -1,0 +1,1 @@
+"""The expert library and how its demonstrations are ranked."""

@@ -1,0 +1,1 @@
+"""Engines: three verbs, generate, stream and score, behind which a language model runs."""

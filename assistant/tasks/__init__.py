@@ -1,0 +1,1 @@
+"""The tasks of the language model: which prompt, which parts, what the answer means. All pure."""

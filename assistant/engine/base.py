@@ -1,0 +1,72 @@
+"""What every engine takes and gives; which library runs the model is the engine's own business."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from assistant.model.processing_poise import ModelInputs
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A conversation that waits for an answer, with the clip's features.
+
+    Attributes:
+        messages: chat messages as `prompts.render` makes them, the last one from the user.
+        inputs: features for the placeholders of the messages.
+        answer_start: text that the answer must begin with (it is not generated again).
+    """
+
+    messages: Sequence[dict[str, str]]
+    inputs: ModelInputs
+    answer_start: str = ""
+
+
+@dataclass(frozen=True)
+class GenerationOptions:
+    """How to decode.
+
+    Attributes:
+        max_new_tokens: upper bound of the answer's length.
+        temperature: 0 is greedy.
+        seed: of sampling.
+        pose_codes: write a pose sequence: codes only, exact length (max_new_tokens is ignored).
+    """
+
+    max_new_tokens: int = 200
+    temperature: float = 0.0
+    seed: int = 0
+    pose_codes: bool = False
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One answer.
+
+    Attributes:
+        text: without `answer_start` and without the end-of-turn token.
+        token_ids: the generated ids.
+        code_probabilities: [frames, tokens, codebook] when pose codes were asked for.
+    """
+
+    text: str
+    token_ids: list[int]
+    code_probabilities: np.ndarray | None = field(default=None, repr=False)
+
+
+class Engine(Protocol):
+    """The three verbs."""
+
+    name: str
+
+    def generate(
+        self, prompts: Sequence[Prompt], options: GenerationOptions
+    ) -> list[Generation]: ...
+
+    def stream(self, prompt: Prompt, options: GenerationOptions) -> Iterator[str]: ...
+
+    def score(
+        self, prompt: Prompt, continuations: Sequence[Any]
+    ) -> tuple[np.ndarray, np.ndarray]: ...

@@ -1,0 +1,203 @@
+"""The embedded default engine: the model in this process, through transformers."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import (
+    AutoTokenizer,
+    DynamicCache,
+    LogitsProcessor,
+    LogitsProcessorList,
+    TextIteratorStreamer,
+    set_seed,
+)
+
+from assistant.engine.base import Generation, GenerationOptions, Prompt
+from assistant.model.configuration_poise import PoiseConfig
+from assistant.model.modeling_poise import FEATURE_ARGUMENTS, PoiseForConditionalGeneration
+from assistant.model.processing_poise import PoiseProcessor
+
+SCORE_BATCH = 64
+
+
+class PoseGrammar(LogitsProcessor):
+    """Allows only pose codes, with a frame end after every frame and a sequence end at the last.
+
+    The position inside the sequence follows from the number of generated tokens, so every sequence
+    has exactly `frames * (tokens + 1) + 1` tokens.
+    """
+
+    def __init__(self, config: PoiseConfig, prompt_length: int) -> None:
+        self.config = config
+        self.prompt_length = prompt_length
+
+    @staticmethod
+    def length(config: PoiseConfig) -> int:
+        """Tokens of a whole pose sequence."""
+        return config.correction_frames * (config.tokens_per_frame + 1) + 1
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        config, step = self.config, input_ids.shape[1] - self.prompt_length
+        mask = torch.full_like(scores, float("-inf"))
+        if step == self.length(config) - 1:
+            mask[:, config.pose_sequence_end_id] = 0
+        elif step % (config.tokens_per_frame + 1) == config.tokens_per_frame:
+            mask[:, config.pose_frame_end_id] = 0
+        else:
+            mask[:, config.pose_code_start : config.pose_code_start + config.codebook_size] = 0
+        return scores + mask
+
+
+class TransformersEngine:
+    """Runs `PoiseForConditionalGeneration` on CPU or GPU."""
+
+    name = "transformers"
+
+    def __init__(self, model: PoiseForConditionalGeneration, processor: PoiseProcessor) -> None:
+        self.model = model.eval()
+        self.processor = processor
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, *, device: str = "cpu") -> "TransformersEngine":
+        """Load a checkpoint folder written by `save_pretrained`."""
+        model = PoiseForConditionalGeneration.from_pretrained(folder).to(device)
+        return cls(model, PoiseProcessor(AutoTokenizer.from_pretrained(folder)))
+
+    def _batch(self, prompts: Sequence[Prompt]) -> dict[str, torch.Tensor]:
+        batch = self.processor(
+            [p.messages for p in prompts],
+            [p.inputs for p in prompts],
+            answer_starts=[p.answer_start for p in prompts],
+        )
+        return {name: tensor.to(self.model.device) for name, tensor in batch.items()}
+
+    def _arguments(self, options: GenerationOptions, prompt_length: int) -> dict[str, Any]:
+        config, tokenizer = self.model.config, self.processor.tokenizer
+        arguments: dict[str, Any] = {
+            "max_new_tokens": options.max_new_tokens,
+            "do_sample": options.temperature > 0,
+            "pad_token_id": tokenizer.pad_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+            "return_dict_in_generate": True,
+        }
+        if options.temperature > 0:
+            arguments["temperature"] = options.temperature
+            set_seed(options.seed)
+        if options.pose_codes:
+            length = PoseGrammar.length(config)
+            arguments |= {
+                "max_new_tokens": length,
+                "min_new_tokens": length,
+                "output_logits": True,
+                "logits_processor": LogitsProcessorList([PoseGrammar(config, prompt_length)]),
+            }
+        return arguments
+
+    @torch.inference_mode()
+    def generate(self, prompts: Sequence[Prompt], options: GenerationOptions) -> list[Generation]:
+        """Answers in the order of the prompts, decoded as one batch."""
+        batch = self._batch(prompts)
+        length = batch["input_ids"].shape[1]
+        output = self.model.generate(**batch, **self._arguments(options, length))
+        eos, pad = self.processor.tokenizer.eos_token_id, self.processor.tokenizer.pad_token_id
+        answers = []
+        for i, row in enumerate(output.sequences[:, length:].tolist()):
+            if not options.pose_codes and eos in row:
+                row = row[: row.index(eos)]
+            ids = [token for token in row if token != pad]
+            answers.append(
+                Generation(
+                    text=self.processor.tokenizer.decode(ids, skip_special_tokens=False),
+                    token_ids=ids,
+                    code_probabilities=self._code_probabilities(output.logits, i)
+                    if options.pose_codes
+                    else None,
+                )
+            )
+        return answers
+
+    def _code_probabilities(self, logits: Sequence[torch.Tensor], row: int) -> np.ndarray:
+        """[frames, tokens, codebook] softmax over the codes at every code position."""
+        config = self.model.config
+        codes = slice(config.pose_code_start, config.pose_code_start + config.codebook_size)
+        stride = config.tokens_per_frame + 1
+        steps = torch.stack([logits[t][row, codes] for t in range(config.correction_frames * stride)])
+        shaped = steps.view(config.correction_frames, stride, -1)[:, : config.tokens_per_frame]
+        return shaped.float().softmax(-1).cpu().numpy()
+
+    def stream(self, prompt: Prompt, options: GenerationOptions) -> Iterator[str]:
+        """The answer in pieces as they are generated."""
+        batch = self._batch([prompt])
+        streamer = TextIteratorStreamer(
+            self.processor.tokenizer, skip_prompt=True, skip_special_tokens=True
+        )
+        arguments = self._arguments(options, batch["input_ids"].shape[1])
+        failure: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                self.model.generate(**batch, **arguments, streamer=streamer)
+            except BaseException as fault:  # handed to the consumer below, never lost
+                failure.append(fault)
+                streamer.end()
+
+        thread = Thread(target=run, daemon=True)
+        thread.start()
+        yield from streamer
+        thread.join()
+        if failure:
+            raise failure[0]
+
+    @torch.inference_mode()
+    def score(
+        self, prompt: Prompt, continuations: Sequence[Sequence[int] | str]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Log-likelihood of each continuation after the prompt, whose cache is computed once.
+
+        Args:
+            continuations: texts or token ids; any length above zero.
+
+        Returns:
+            sums [N] of log p(token | prompt, tokens before) and token counts [N].
+        """
+        token_ids = [
+            self.processor.text_ids(c) if isinstance(c, str) else list(c) for c in continuations
+        ]
+        batch = self._batch([prompt])
+        features = {k: v for k, v in batch.items() if k in FEATURE_ARGUMENTS}
+        prefix = self.model(input_ids=batch["input_ids"], use_cache=True, **features)
+        first = prefix.logits[:, -1].float().log_softmax(-1)  # [1, vocabulary]
+        sums = []
+        for begin in range(0, len(token_ids), SCORE_BATCH):
+            sums.append(self._score_chunk(prefix.past_key_values, first, token_ids[begin : begin + SCORE_BATCH]))
+        return np.concatenate(sums), np.array([len(ids) for ids in token_ids])
+
+    def _score_chunk(
+        self, prefix: DynamicCache, first: torch.Tensor, token_ids: list[list[int]]
+    ) -> np.ndarray:
+        """Sums of log-likelihoods [n] of a chunk of continuations after a cached prefix."""
+        device, count = first.device, len(token_ids)
+        lengths = torch.tensor([len(ids) for ids in token_ids], device=device)
+        width = int(lengths.max())
+        ids = torch.zeros(count, width, dtype=torch.long, device=device)
+        for i, row in enumerate(token_ids):
+            ids[i, : len(row)] = torch.tensor(row, device=device)
+        total = first[:, ids[:, 0]].squeeze(0)  # [n]
+        if width > 1:
+            cache = DynamicCache(
+                [(layer.keys.expand(count, -1, -1, -1), layer.values.expand(count, -1, -1, -1))
+                 for layer in prefix.layers]
+            )
+            # Padding stands after each continuation: causal attention never looks at it.
+            output = self.model.language_model(
+                input_ids=ids[:, :-1], past_key_values=cache, use_cache=True
+            )
+            logs = output.logits.float().log_softmax(-1)
+            picked = logs.gather(-1, ids[:, 1:].unsqueeze(-1)).squeeze(-1)  # [n, width - 1]
+            inside = torch.arange(1, width, device=device)[None] < lengths[:, None]
+            total = total + (picked * inside).sum(-1)
+        return total.cpu().numpy()

@@ -1,0 +1,71 @@
+"""Architecture settings of the Poise language model, saved as `config.json` beside its weights."""
+
+from typing import Any
+
+from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
+
+from assistant.errors import PoiseError
+
+PROJECTORS = ("mlp", "agp")
+
+
+class PoiseConfig(PreTrainedConfig):
+    """What `PoiseForConditionalGeneration` is made of.
+
+    Args:
+        text_config: configuration of any causal language model (a dict or a config object).
+        projector: `agp` (AttentiveGatedProjector, ProfVLM section 3.3) or `mlp`.
+        projector_gating, projector_norm: the two ablation steps of ProfVLM Table 6.
+        projector_fused: one fused video token instead of one per view.
+        video_size: width of one view's video feature.
+        pose_size: width of one frame's pose feature (codes x code width + heights).
+        stage1_size: width of one pooled Stage-1 feature.
+        token ids: ids of the placeholders that features replace.
+        pose_code_ids: first id and number of the discrete pose codes.
+        tokens_per_frame, correction_frames, correction_fps: shape of a written pose sequence.
+        label_temperature: temperature of the label likelihoods, fitted on validation data.
+    """
+
+    model_type = "poise"
+    sub_configs = {"text_config": AutoConfig}
+
+    text_config: dict | PreTrainedConfig | None = None
+    projector: str = "agp"
+    projector_hidden: int = 1024
+    projector_heads: int = 4
+    projector_gating: bool = True
+    projector_norm: bool = True
+    projector_fused: bool = False
+    video_size: int = 768
+    pose_size: int = 83
+    stage1_size: int = 64
+    score_size: int = 14
+    regions_size: int = 18
+    mapper_hidden: int = 256
+    video_token_id: int = -1
+    pose_token_id: int = -1
+    score_token_id: int = -1
+    regions_token_id: int = -1
+    stage1_token_id: int = -1
+    pose_code_start: int = -1
+    codebook_size: int = 256
+    pose_frame_end_id: int = -1
+    pose_sequence_end_id: int = -1
+    tokens_per_frame: int = 8
+    correction_frames: int = 10
+    correction_fps: float = 5.0
+    label_temperature: float = 1.0
+    tie_word_embeddings: bool = True
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        if isinstance(self.text_config, dict):
+            kind = self.text_config.get("model_type", "llama")
+            self.text_config = CONFIG_MAPPING[kind](**self.text_config)
+        elif self.text_config is None:
+            self.text_config = CONFIG_MAPPING["llama"]()
+        self.tie_word_embeddings = bool(self.text_config.tie_word_embeddings)
+        if self.projector not in PROJECTORS:
+            raise PoiseError(
+                "unknown projector", got=repr(self.projector), expected=", ".join(PROJECTORS)
+            )
+        super().__post_init__(**kwargs)

@@ -1,0 +1,150 @@
+"""The Poise language model: features of perception spliced into any causal language model.
+
+Registered with the Auto classes by `assistant.model.register()`; no remote code is needed.
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, GenerationMixin, PreTrainedModel
+from transformers.modeling_outputs import CausalLMOutputWithPast
+
+from assistant.errors import PoiseError
+from assistant.model.configuration_poise import PoiseConfig
+from assistant.model.numeric_token import NumericToken
+from assistant.model.projectors import FeatureMapper, build_projector
+
+MODALITIES = ("video", "pose", "score", "regions", "stage1")
+# Everything that `forward` takes beside the text: features and their presence masks.
+FEATURE_ARGUMENTS = tuple(f"{m}_{part}" for m in MODALITIES for part in ("features", "mask"))
+
+
+class PoisePreTrainedModel(PreTrainedModel):
+    """Weight initialisation and settings that transformers asks for."""
+
+    config_class = PoiseConfig
+    base_model_prefix = "language_model"
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _no_split_modules = ["LlamaDecoderLayer"]
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+class PoiseForConditionalGeneration(PoisePreTrainedModel, GenerationMixin):
+    """Video, pose, score, region and Stage-1 features in; label, commentary and pose codes out."""
+
+    def __init__(self, config: PoiseConfig) -> None:
+        super().__init__(config)
+        width, hidden = config.text_config.hidden_size, config.mapper_hidden
+        self.language_model = AutoModelForCausalLM.from_config(config.text_config)
+        self.video_projector = build_projector(config)
+        self.pose_mapper = FeatureMapper(config.pose_size, hidden, width)
+        self.stage1_mapper = FeatureMapper(config.stage1_size, hidden, width)
+        self.score_token = NumericToken(config.score_size, hidden, width)
+        self.regions_token = NumericToken(config.regions_size, hidden, width)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.language_model.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.language_model.set_input_embeddings(value)
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.language_model.get_output_embeddings()
+
+    def rows(self, modality: str, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Embedding rows [N, width] of one modality, absent items dropped, in reading order.
+
+        Args:
+            features: [B, n, size] (video, pose, stage1) or [B, size] (score, regions).
+            mask: [B, n] or [B] bool, True where the item is present.
+        """
+        if modality == "video":
+            rows = self.video_projector(features, mask)
+            if rows.shape[1] != mask.shape[1]:  # one fused row per sample that has any view
+                mask = mask.any(1, keepdim=True)
+            return rows[mask]
+        if modality in ("score", "regions"):
+            return getattr(self, f"{modality}_token")(features)[mask.view(-1, 1)]
+        return getattr(self, f"{modality}_mapper")(features)[mask]
+
+    def embed(self, input_ids: torch.Tensor, features: dict[str, Any]) -> torch.Tensor:
+        """Token embeddings [B, T, width] with each placeholder replaced by its feature row.
+
+        Raises:
+            PoiseError: a modality has not exactly as many placeholders as rows.
+        """
+        embeddings = self.get_input_embeddings()(input_ids)
+        for modality in MODALITIES:
+            place = input_ids == getattr(self.config, f"{modality}_token_id")  # [B, T]
+            values = features.get(f"{modality}_features")
+            if values is None:
+                rows = embeddings.new_zeros(0, embeddings.shape[-1])
+            else:
+                values = values.to(self.pose_mapper.align.scale.dtype)
+                rows = self.rows(modality, values, features[f"{modality}_mask"])
+            if int(place.sum()) != len(rows):
+                raise PoiseError(
+                    f"the prompt does not match its {modality} features",
+                    got=f"{int(place.sum())} placeholders and {len(rows)} rows",
+                    expected="as many placeholders as rows",
+                    remedy="build prompt and features by PoiseProcessor",
+                )
+            if len(rows):
+                embeddings = embeddings.masked_scatter(
+                    place.unsqueeze(-1), rows.to(embeddings.dtype)
+                )
+        return embeddings
+
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        label_weights: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> CausalLMOutputWithPast:
+        """Logits [B, T, vocabulary]; with `labels` [B, T] (-100: ignored) the mean cross-entropy.
+
+        `labels` stand at the position of their own token: the shift by one happens here and nowhere
+        else. `label_weights` [B, T] weigh single tokens (the label's tokens, say).
+        """
+        features = {k: kwargs.pop(k) for k in FEATURE_ARGUMENTS if k in kwargs}
+        if inputs_embeds is None:
+            inputs_embeds = self.embed(input_ids, features)
+        outputs = self.language_model(
+            inputs_embeds=inputs_embeds, attention_mask=attention_mask, **kwargs
+        )
+        if labels is not None:
+            outputs.loss = shifted_cross_entropy(outputs.logits, labels, label_weights)
+        return outputs
+
+    def prepare_inputs_for_generation(self, input_ids: Any, **kwargs: Any) -> dict[str, Any]:
+        """Features enter with the prompt only; later steps read the cache."""
+        first = kwargs.get("is_first_iteration", False) or not kwargs.get("use_cache", True)
+        inputs = super().prepare_inputs_for_generation(input_ids, **kwargs)
+        if not first:
+            for name in FEATURE_ARGUMENTS:
+                inputs.pop(name, None)
+        return inputs
+
+
+def shifted_cross_entropy(
+    logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Weighted mean of -log p(label at t+1 | tokens up to t) over the supervised positions."""
+    targets = labels[:, 1:]
+    keep = targets != -100
+    losses = nn.functional.cross_entropy(logits[:, :-1][keep].float(), targets[keep], reduction="none")
+    if weights is None:
+        return losses.mean()
+    chosen = weights[:, 1:][keep].float()
+    return (losses * chosen).sum() / chosen.sum()

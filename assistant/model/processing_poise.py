@@ -1,0 +1,183 @@
+"""From messages and perception features to the tensors that the model reads.
+
+`PoiseProcessor` is the only place where a prompt becomes token ids: training, evaluation, chat and
+serving all call it. `placeholder_count` is the one rule for how many tokens a modality takes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import BatchFeature, ProcessorMixin
+
+from assistant.errors import PoiseError
+
+MODALITIES = ("video", "pose", "score", "regions", "stage1")
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class ModelInputs:
+    """Perception features of one clip; a missing modality is None.
+
+    Attributes:
+        video: [V, video_size], one row per view in the order of `prompts.vocabulary.VIEWS`.
+        pose: [F, pose_size], one row per frame of the correction window.
+        score: [14] the proficiency numbers.
+        regions: [18] P(polarity) of the six regions.
+        stage1: [K, stage1_size] pooled Stage-1 features.
+        frames: video frames that each view's feature was made from (named in the prompt).
+    """
+
+    video: np.ndarray | None = None
+    pose: np.ndarray | None = None
+    score: np.ndarray | None = None
+    regions: np.ndarray | None = None
+    stage1: np.ndarray | None = None
+    frames: int = 8
+
+    def counts(self, *, fused_video: bool = False) -> dict[str, int]:
+        """Placeholders of each modality in this clip's prompt."""
+        return {
+            m: placeholder_count(m, getattr(self, m), fused_video=fused_video) for m in MODALITIES
+        }
+
+
+def placeholder_count(
+    modality: str, features: np.ndarray | None, *, fused_video: bool = False
+) -> int:
+    """How many placeholder tokens, and so embedding rows, the features of a modality take."""
+    if features is None:
+        return 0
+    if modality in ("score", "regions"):
+        return 1
+    if modality == "video" and fused_video:
+        return 1 if len(features) else 0
+    return len(features)
+
+
+class PoiseProcessor(ProcessorMixin):
+    """Tokenises conversations and pads the features of a batch with presence masks."""
+
+    attributes = ["tokenizer"]
+    tokenizer_class = "AutoTokenizer"
+
+    def __init__(self, tokenizer: Any = None, fused_video: bool = False, **kwargs: Any) -> None:
+        self.fused_video = fused_video
+        super().__init__(tokenizer, **kwargs)
+
+    def encode(
+        self, messages: Sequence[dict[str, str]], *, answer_start: str | None = None
+    ) -> list[int]:
+        """Token ids of a prompt that ends where the assistant speaks, after `answer_start`."""
+        text = self.tokenizer.apply_chat_template(
+            list(messages), tokenize=False, add_generation_prompt=True
+        )
+        return self.text_ids(text + (answer_start or ""))
+
+    def text_ids(self, text: str) -> list[int]:
+        """Token ids of a piece of text, nothing added before or after."""
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def encode_with_labels(
+        self, messages: Sequence[dict[str, str]]
+    ) -> tuple[list[int], list[int]]:
+        """Token ids of a whole conversation and labels: assistant tokens and their end-of-turn."""
+        encoded = self.tokenizer.apply_chat_template(
+            list(messages),
+            tokenize=True,
+            return_dict=True,
+            return_assistant_tokens_mask=True,
+            tokenizer_kwargs={"add_special_tokens": False},
+        )
+        ids, mask = encoded["input_ids"], encoded["assistant_masks"]
+        if not any(mask):
+            raise PoiseError(
+                "nothing to learn from a conversation",
+                got="no assistant token under the chat template",
+                expected="a template with {% generation %} marks and an assistant message",
+            )
+        return ids, [token if kept else IGNORED for token, kept in zip(ids, mask, strict=True)]
+
+    def collate(
+        self,
+        token_ids: Sequence[Sequence[int]],
+        inputs: Sequence[ModelInputs],
+        *,
+        labels: Sequence[Sequence[int]] | None = None,
+        label_weights: Sequence[Sequence[float]] | None = None,
+        padding_side: str = "right",
+    ) -> BatchFeature:
+        """Pad a batch. Junk in padding changes nothing: it is masked everywhere.
+
+        Args:
+            token_ids: one list per sample.
+            inputs: the features of each sample.
+            labels, label_weights: as long as the token ids, for training.
+            padding_side: "right" for training, "left" for generation.
+        """
+        length = max(len(ids) for ids in token_ids)
+        pad = self.tokenizer.pad_token_id
+
+        def padded(rows: Sequence[Sequence[Any]], fill: Any, dtype: torch.dtype) -> torch.Tensor:
+            out = torch.full((len(rows), length), fill, dtype=dtype)
+            for i, row in enumerate(rows):
+                values = torch.tensor(list(row), dtype=dtype)
+                if padding_side == "right":
+                    out[i, : len(row)] = values
+                else:
+                    out[i, length - len(row) :] = values
+            return out
+
+        batch = {
+            "input_ids": padded(token_ids, pad, torch.long),
+            "attention_mask": padded([[1] * len(ids) for ids in token_ids], 0, torch.long),
+        }
+        if labels is not None:
+            batch["labels"] = padded(labels, IGNORED, torch.long)
+        if label_weights is not None:
+            batch["label_weights"] = padded(label_weights, 0.0, torch.float32)
+        for modality in MODALITIES:
+            batch |= stack_features(modality, [getattr(sample, modality) for sample in inputs])
+        return BatchFeature(batch)
+
+    def __call__(
+        self,
+        conversations: Sequence[Sequence[dict[str, str]]],
+        inputs: Sequence[ModelInputs],
+        *,
+        answer_starts: Sequence[str | None] | None = None,
+    ) -> BatchFeature:
+        """Left-padded tensors for generation from conversations that wait for an answer."""
+        starts = answer_starts if answer_starts is not None else [None] * len(conversations)
+        token_ids = [
+            self.encode(messages, answer_start=start)
+            for messages, start in zip(conversations, starts, strict=True)
+        ]
+        return self.collate(token_ids, inputs, padding_side="left")
+
+
+def stack_features(
+    modality: str, rows: Sequence[np.ndarray | None]
+) -> dict[str, torch.Tensor]:
+    """`{modality}_features` and `{modality}_mask` of a batch; empty when no sample has any."""
+    present = [row for row in rows if row is not None and len(row)]
+    if not present:
+        return {}
+    if modality in ("score", "regions"):
+        features = torch.zeros(len(rows), len(present[0]))
+        mask = torch.zeros(len(rows), dtype=torch.bool)
+        for i, row in enumerate(rows):
+            if row is not None:
+                features[i], mask[i] = torch.as_tensor(row, dtype=torch.float32), True
+    else:
+        most = max(len(row) for row in present)
+        features = torch.zeros(len(rows), most, present[0].shape[-1])
+        mask = torch.zeros(len(rows), most, dtype=torch.bool)
+        for i, row in enumerate(rows):
+            if row is not None:
+                features[i, : len(row)] = torch.as_tensor(row, dtype=torch.float32)
+                mask[i, : len(row)] = True
+    return {f"{modality}_features": features, f"{modality}_mask": mask}

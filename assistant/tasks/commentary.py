@@ -1,0 +1,48 @@
+"""F_t: proficiency label, then commentary (ProfVLM Table 1; ExpertAF F_t)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from assistant.engine.base import Prompt
+from assistant.model.processing_poise import ModelInputs
+from prompts.parse import LABEL_PREFIX, format_label
+from prompts.render import render_messages
+from prompts.vocabulary import LEVELS
+
+
+def prompt_pieces(inputs: ModelInputs, *, fused_video: bool = False) -> dict[str, int | bool]:
+    """What the renderer must know of a clip's features, for every task."""
+    counts = inputs.counts(fused_video=fused_video)
+    return {
+        "frames": inputs.frames if counts["video"] else 0,
+        "n_video": counts["video"],
+        "n_pose": counts["pose"],
+        "n_stage1": counts["stage1"],
+        "has_score": counts["score"] > 0,
+        "has_regions": counts["regions"] > 0,
+    }
+
+
+def label_prompt(inputs: ModelInputs, *, fused_video: bool = False) -> Prompt:
+    """The prompt after which the four label strings are scored."""
+    messages = render_messages("commentary", **prompt_pieces(inputs, fused_video=fused_video))
+    return Prompt(messages, inputs, answer_start=LABEL_PREFIX)
+
+
+def label_continuations() -> list[str]:
+    """The four label strings as they follow the label's prefix; none is a prefix of another."""
+    return [f" {level}." for level in LEVELS]
+
+
+def level_probabilities(log_likelihoods: Sequence[float], temperature: float) -> np.ndarray:
+    """Softmax of the label log-likelihoods over `temperature` -> [4], summing to one."""
+    scaled = np.asarray(log_likelihoods, dtype=np.float64) / temperature
+    weights = np.exp(scaled - scaled.max())
+    return weights / weights.sum()
+
+
+def commentary_prompt(inputs: ModelInputs, level: str, *, fused_video: bool = False) -> Prompt:
+    """The prompt from which the commentary is generated, the label already forced."""
+    messages = render_messages("commentary", **prompt_pieces(inputs, fused_video=fused_video))
+    return Prompt(messages, inputs, answer_start=format_label(level))

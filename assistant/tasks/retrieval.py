@@ -1,0 +1,40 @@
+"""F_r: an expert demonstration that shows the correction, by the likelihood of its codes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from assistant.engine.base import Prompt
+from assistant.model.configuration_poise import PoiseConfig
+from assistant.model.processing_poise import ModelInputs
+from assistant.tasks.commentary import prompt_pieces
+from prompts.render import render_messages
+
+
+def retrieval_prompt(inputs: ModelInputs, commentary: str, *, fused_video: bool = False) -> Prompt:
+    """The shared prefix after which every candidate's codes are scored."""
+    messages = render_messages(
+        "retrieval", commentary=commentary, **prompt_pieces(inputs, fused_video=fused_video)
+    )
+    return Prompt(messages, inputs)
+
+
+def unconditional_prompt() -> Prompt:
+    """The same question about no clip at all: how typical a motion is by itself."""
+    return Prompt(render_messages("retrieval"), ModelInputs())
+
+
+def code_token_ids(codes: np.ndarray, config: PoiseConfig) -> list[int]:
+    """[frames, tokens] codebook indices -> token ids with frame ends and the sequence end."""
+    ids: list[int] = []
+    for frame in np.asarray(codes):
+        ids += [config.pose_code_start + int(code) for code in frame]
+        ids.append(config.pose_frame_end_id)
+    return [*ids, config.pose_sequence_end_id]
+
+
+def candidate_continuations(
+    codes: Sequence[np.ndarray], config: PoiseConfig
+) -> list[list[int]]:
+    """Continuations to score, one a candidate."""
+    return [code_token_ids(item, config) for item in codes]
