@@ -1,0 +1,227 @@
+"""Video files to pictures: the only importer of PyAV.
+
+A film is scanned once without decoding (packets only), so the times of all frames are exact, also
+for variable frame rates, and a truncated file is found before any work is done. Times are seconds
+from the first shown frame. Rotation and pixel shape of the file are applied to every picture.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from assistant.errors import PoiseError
+from assistant.files import check_file
+
+VIDEO_SUFFIXES: Final = (".mp4", ".mov", ".webm")
+_EXPECTED: Final = "a video (mp4, mov or webm) that plays to its end"
+_REMEDY: Final = "export or copy the film again and check that it plays"
+# Playlists and the like could make the demuxer open other files: only real containers are let in.
+_CONTAINERS: Final = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm"
+# The stated length may exceed the last frame a little (rounding, an edit list).
+_MISSING_SECONDS: Final = 0.5
+_MISSING_SHARE: Final = 0.05
+# A still picture has no rate; any number will do.
+_STILL_FPS: Final = 25.0
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a film is, as it is shown (after rotation).
+
+    Attributes:
+        width: pixels.
+        height: pixels.
+        fps: mean frames per second.
+        frames: number of frames.
+        duration: seconds, from the first frame to the end of the last.
+    """
+
+    width: int
+    height: int
+    fps: float
+    frames: int
+    duration: float
+
+
+@dataclass(frozen=True)
+class _Index:
+    """Presentation times of a film's frames, ascending, in units of `base` seconds."""
+
+    pts: np.ndarray
+    keyframes: np.ndarray
+    base: float
+
+    def nearest(self, times: np.ndarray) -> np.ndarray:
+        """Frame numbers shown nearest to `times` [N] seconds, clamped to the film."""
+        wanted = np.asarray(times) / self.base + self.pts[0]
+        right = np.clip(np.searchsorted(self.pts, wanted), 1, max(len(self.pts) - 1, 1))
+        left = right - 1
+        right = np.minimum(right, len(self.pts) - 1)
+        return np.where(wanted - self.pts[left] <= self.pts[right] - wanted, left, right)
+
+    def seconds(self, pts: int) -> float:
+        """Seconds from the first frame."""
+        return float((pts - self.pts[0]) * self.base)
+
+
+def probe(path: Path) -> VideoInfo:
+    """Size, rate and length of a film; decodes its first frame only.
+
+    Raises:
+        PoiseError: the file is missing, empty, no video, or truncated.
+    """
+    with _open(path) as container:
+        index = _scan(path, container)
+        first = next(_decode_from(path, container, int(index.pts[0])), None)
+        if first is None:
+            raise _damaged(path, "no frame can be decoded")
+        height, width = _picture(first, None).shape[:2]
+    span = index.seconds(int(index.pts[-1]))
+    fps = round((len(index.pts) - 1) / span, 4) if span > 0 else _STILL_FPS
+    return VideoInfo(width, height, fps, len(index.pts), span + 1 / fps)
+
+
+def frames(
+    path: Path, times: Iterable[float] | None = None, *, max_side: int | None = None
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Pictures of a film, as (seconds from its start, uint8 RGB [H, W, 3]).
+
+    Args:
+        path: the film.
+        times: seconds; for each, in ascending order, the frame shown nearest to it is given
+            (times outside the film are clamped to it, a time asked twice comes twice). The file is
+            entered at the key frame before the next time where that saves decoding. None: all
+            frames.
+        max_side: pictures with a longer side are shrunk to it.
+
+    Raises:
+        PoiseError: the file is missing, empty, no video, truncated, or damaged inside.
+    """
+    with _open(path) as container:
+        index = _scan(path, container)
+        if times is None:
+            wanted = np.arange(len(index.pts))
+        else:
+            wanted = np.sort(index.nearest(np.array(list(times), dtype=np.float64)))
+        yield from _pictures(path, container, index, wanted, max_side)
+
+
+def _pictures(
+    path: Path,
+    container: InputContainer,
+    index: _Index,
+    wanted: np.ndarray,
+    max_side: int | None,
+) -> Iterator[tuple[float, np.ndarray]]:
+    """The frames of the ascending numbers `wanted` [N]."""
+    decoded: Iterator[VideoFrame] = iter(())
+    at: int | None = None  # presentation time of `frame`
+    frame: VideoFrame | None = None
+    picture: np.ndarray | None = None
+    for target in index.pts[wanted].tolist():
+        if picture is not None and at == target:
+            yield index.seconds(target), picture
+            continue
+        entry = index.keyframes[np.searchsorted(index.keyframes, target, side="right") - 1]
+        if at is None or entry > at:
+            decoded = _decode_from(path, container, target)
+            at = None
+        while at is None or at < target:
+            frame = next(decoded, None)
+            if frame is None:
+                raise _damaged(path, f"decoding stops before {index.seconds(target):.2f} s")
+            at = frame.pts
+        assert frame is not None and at is not None
+        picture = _picture(frame, max_side)
+        yield index.seconds(at), picture
+        # A frame that cannot be shown may be skipped by the decoder: then the next one stands in.
+        at = max(at, target)
+
+
+def _decode_from(path: Path, container: InputContainer, pts: int) -> Iterator[VideoFrame]:
+    """Frames in order of presentation from the key frame at or before `pts` on."""
+    stream = container.streams.video[0]
+    try:
+        container.seek(pts, stream=stream, backward=True)
+        for frame in container.decode(stream):
+            if frame.pts is not None:
+                yield frame
+    except (av.error.FFmpegError, ValueError) as fault:
+        raise _damaged(path, _reason(fault)) from fault
+
+
+def _open(path: Path) -> InputContainer:
+    check_file(path, "video")
+    try:
+        container = av.open(
+            f"file:{path}", mode="r", container_options={"format_whitelist": _CONTAINERS}
+        )
+    except (av.error.FFmpegError, ValueError) as fault:
+        raise _damaged(path, _reason(fault)) from fault
+    if not container.streams.video:
+        container.close()
+        raise _damaged(path, "no picture track")
+    container.streams.video[0].thread_type = "AUTO"
+    return container
+
+
+def _scan(path: Path, container: InputContainer) -> _Index:
+    """Read all packets without decoding; raise where the film stops before its stated length."""
+    stream = container.streams.video[0]
+    shown: list[int] = []
+    keys: list[int] = []
+    try:
+        for packet in container.demux(stream):
+            if packet.pts is None or packet.is_discard:
+                continue
+            shown.append(packet.pts)
+            if packet.is_keyframe:
+                keys.append(packet.pts)
+    except (av.error.FFmpegError, ValueError) as fault:
+        raise _damaged(path, _reason(fault)) from fault
+    if not shown or not keys:
+        raise _damaged(path, "no frames")
+    index = _Index(np.unique(shown), np.unique(keys), float(stream.time_base))
+    _check_length(path, stream, index)
+    return index
+
+
+def _check_length(path: Path, stream: VideoStream, index: _Index) -> None:
+    """Raise where the picture track ends before the length that the file states."""
+    got = index.seconds(int(index.pts[-1]))
+    stated = float(stream.duration * stream.time_base) if stream.duration else 0.0
+    if stated - got > max(_MISSING_SECONDS, _MISSING_SHARE * stated):
+        raise _damaged(path, f"truncated, {got:.1f} s of the {stated:.1f} s that it states")
+    if stream.frames and len(index.pts) < (1 - _MISSING_SHARE) * stream.frames - 1:
+        raise _damaged(
+            path, f"truncated, {len(index.pts)} of the {stream.frames} frames that it states"
+        )
+
+
+def _picture(frame: VideoFrame, max_side: int | None) -> np.ndarray:
+    """RGB uint8 [H, W, 3] with square pixels, upright."""
+    shape = frame.sample_aspect_ratio if hasattr(frame, "sample_aspect_ratio") else None
+    width, height = frame.width * float(shape or 1), float(frame.height)
+    shrink = min(1.0, max_side / max(width, height)) if max_side is not None else 1.0
+    picture = frame.reformat(
+        width=max(round(width * shrink), 1), height=max(round(height * shrink), 1), format="rgb24"
+    ).to_ndarray()
+    # Both count counter-clockwise.
+    turns = round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
+
+
+def _damaged(path: Path, got: str) -> PoiseError:
+    return PoiseError(f"cannot read video {path}", got=got, expected=_EXPECTED, remedy=_REMEDY)
+
+
+def _reason(fault: Exception) -> str:
+    text = getattr(fault, "strerror", None) or str(fault)
+    return "no readable video data" if "Invalid data" in text else text.lower()
