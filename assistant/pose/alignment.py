@@ -1,0 +1,163 @@
+"""Similarity alignment of bodies and motions: Procrustes, PA-MPJPE, windows and time warping.
+
+Millimetres out for metres in. The best rotation is a proper one (the determinant is corrected),
+so a mirrored body never aligns to zero.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from assistant.errors import PoiseError
+
+
+class Similarity(NamedTuple):
+    """b ~ scale * a @ rotation + translation, batched.
+
+    Attributes:
+        rotation: [..., 3, 3] acting on row vectors from the right.
+        scale: [...].
+        translation: [..., 1, 3].
+    """
+
+    rotation: np.ndarray
+    scale: np.ndarray
+    translation: np.ndarray
+
+    def apply(self, points: np.ndarray) -> np.ndarray:
+        """Move [..., J, 3]."""
+        return self.scale[..., None, None] * points @ self.rotation + self.translation
+
+
+def procrustes(
+    a: np.ndarray, b: np.ndarray, *, scale: bool = True, reflection: bool = False
+) -> Similarity:
+    """The similarity that brings `a` closest to `b` (Umeyama 1991, equations 39 to 42), float64.
+
+    Args:
+        a, b: [..., J, 3], finite; batch shapes broadcast.
+        scale: fit a size too; else only rotation and translation.
+        reflection: allow a mirrored fit (only to show what it would hide).
+
+    Returns:
+        A finite similarity, also for points that are all equal or on a line (then one of the
+        equally good rotations; scale 1 where `a` has no extent).
+    """
+    a, b = _checked(a, b)
+    mean_a, mean_b = a.mean(axis=-2, keepdims=True), b.mean(axis=-2, keepdims=True)
+    centred_a, centred_b = a - mean_a, b - mean_b
+    u, s, vt = np.linalg.svd(np.swapaxes(centred_a, -1, -2) @ centred_b)  # [..., 3, 3]
+    signs = np.ones_like(s)
+    if not reflection:
+        signs[..., 2] = np.where(np.linalg.det(u) * np.linalg.det(vt) < 0, -1.0, 1.0)
+    rotation = (u * signs[..., None, :]) @ vt
+    extent = (centred_a**2).sum(axis=(-1, -2))
+    size = np.ones_like(extent)
+    if scale:
+        flat = extent <= 1e-12
+        size = np.where(flat, 1.0, (s * signs).sum(axis=-1) / np.where(flat, 1.0, extent))
+    translation = mean_b - size[..., None, None] * (mean_a @ rotation)
+    return Similarity(rotation, size, translation)
+
+
+def pa_mpjpe(a: np.ndarray, b: np.ndarray, *, scale: bool = True) -> np.ndarray:
+    """Mean joint distance after the best similarity of each frame (ExpertAF section 3.2).
+
+    Args:
+        a, b: [..., J, 3] metres; `a` is moved onto `b`.
+        scale: fit the size too (the usual definition).
+
+    Returns:
+        [...] millimetres.
+    """
+    a, b = _checked(a, b)
+    moved = procrustes(a, b, scale=scale).apply(a)
+    return np.linalg.norm(moved - b, axis=-1).mean(axis=-1) * 1000
+
+
+def clip_aligned_mpjpe(a: np.ndarray, b: np.ndarray, *, scale: bool = False) -> float:
+    """Mean joint distance after ONE alignment for the whole clip, millimetres.
+
+    Trunk lean and heading, which an alignment per frame hides, count here. Without scale (the
+    default) only a rotation and a translation are fitted; with scale one size too.
+
+    Args:
+        a, b: [F, J, 3] metres, frame by frame; `a` is moved onto `b`.
+    """
+    a, b = _checked(a, b)
+    flat_a, flat_b = a.reshape(-1, 3), b.reshape(-1, 3)
+    return float(pa_mpjpe(flat_a, flat_b, scale=scale))
+
+
+def sliding_pa_mpjpe(long: np.ndarray, short: np.ndarray) -> np.ndarray:
+    """The mean per-frame PA-MPJPE of `short` laid over every window of `long`.
+
+    Args:
+        long: [F, J, 3] metres.
+        short: [W, J, 3], W <= F; each of its frames is the target of the alignment.
+
+    Returns:
+        [F - W + 1] millimetres; the smallest is the best window.
+    """
+    long, short = np.asarray(long), np.asarray(short)
+    frames, window = len(long), len(short)
+    if not 0 < window <= frames:
+        raise PoiseError(
+            "no window to slide", got=f"{window} frames over {frames}", expected="1 to all of them"
+        )
+    cost = pair_pa_mpjpe(long, short)  # [F, W]
+    start = np.arange(frames - window + 1)[:, None]
+    return cost[start + np.arange(window), np.arange(window)].mean(axis=1)
+
+
+def pair_pa_mpjpe(a: np.ndarray, b: np.ndarray, *, rows: int = 256) -> np.ndarray:
+    """PA-MPJPE of every frame of a [F, J, 3] onto every frame of b [W, J, 3]: [F, W] mm."""
+    parts = [pa_mpjpe(a[i : i + rows, None], b[None]) for i in range(0, len(a), rows)]
+    return np.concatenate(parts)
+
+
+def dtw(cost: np.ndarray) -> list[tuple[int, int]]:
+    """The monotone path of least total cost from the first pair to the last.
+
+    Args:
+        cost: [N, M] finite, N, M > 0; steps (1, 0), (0, 1), (1, 1) weigh the same, and of equal
+            ones the diagonal is taken.
+
+    Returns:
+        Pairs (i, j) in order, from (0, 0) to (N - 1, M - 1).
+    """
+    total = accumulated_cost(cost)
+    i, j = np.array(total.shape) - 1
+    path = [(int(i), int(j))]
+    while i or j:
+        options = [(i - 1, j - 1), (i - 1, j), (i, j - 1)]
+        i, j = min((o for o in options if min(o) >= 0), key=lambda o: total[o])
+        path.append((int(i), int(j)))
+    return path[::-1]
+
+
+def accumulated_cost(cost: np.ndarray) -> np.ndarray:
+    """Least cost [N, M] of reaching each pair, anti-diagonal by anti-diagonal."""
+    cost = np.asarray(cost, dtype=np.float64)
+    if cost.ndim != 2 or not cost.size or not np.isfinite(cost).all():
+        raise PoiseError("no cost to warp", got=f"shape {cost.shape}", expected="finite [N, M]")
+    n, m = cost.shape
+    total = np.full((n + 1, m + 1), np.inf)
+    total[0, 0] = 0.0
+    for diagonal in range(n + m - 1):
+        i = np.arange(max(0, diagonal - m + 1), min(n, diagonal + 1))
+        j = diagonal - i
+        best = np.minimum(np.minimum(total[i, j + 1], total[i + 1, j]), total[i, j])
+        total[i + 1, j + 1] = cost[i, j] + best
+    return total[1:, 1:]
+
+
+def _checked(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if a.ndim < 2 or b.ndim < 2 or a.shape[-2:] != b.shape[-2:] or a.shape[-1] != 3:
+        raise PoiseError(
+            "bodies that cannot be aligned",
+            got=f"shapes {a.shape} and {b.shape}",
+            expected="the same [..., joints, 3]",
+        )
+    return a, b

@@ -1,0 +1,162 @@
+"""Alignment against plain float64 loops; degenerate and mirrored bodies; windows and warping."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from assistant.errors import PoiseError
+from assistant.pose import alignment as al
+from assistant.pose.normalise import REST_POSE
+from assistant.skeleton import MIRROR
+
+
+def bodies(count: int, seed: int = 0) -> np.ndarray:
+    return REST_POSE + np.random.default_rng(seed).normal(0, 0.15, (count, 17, 3))
+
+
+def random_similarity(rng: np.random.Generator) -> tuple[np.ndarray, float, np.ndarray]:
+    q, r = np.linalg.qr(rng.normal(size=(3, 3)))
+    q = q * np.sign(np.diag(r))
+    q[:, 0] *= np.linalg.det(q)
+    return q, rng.uniform(0.5, 2), rng.normal(size=3)
+
+
+def reference_pa_mpjpe(a: np.ndarray, b: np.ndarray) -> float:
+    """Umeyama 1991, equations 34 to 42, one pair, column vectors."""
+    n = len(a)
+    mu_x, mu_y = a.sum(0) / n, b.sum(0) / n
+    sigma_x = sum(float((p - mu_x) @ (p - mu_x)) for p in a) / n
+    covariance = sum(np.outer(q - mu_y, p - mu_x) for p, q in zip(a, b, strict=True)) / n
+    u, d, vt = np.linalg.svd(covariance)
+    s = np.eye(3)
+    if np.linalg.det(u) * np.linalg.det(vt) < 0:
+        s[2, 2] = -1
+    r = u @ s @ vt
+    c = np.trace(np.diag(d) @ s) / sigma_x
+    t = mu_y - c * r @ mu_x
+    errors = [np.linalg.norm(c * r @ p + t - q) for p, q in zip(a, b, strict=True)]
+    return 1000 * float(np.mean(errors))
+
+
+def test_umeyama_42_pa_mpjpe_equals_the_loop() -> None:
+    a, b = bodies(40), bodies(40, 1)
+    b[:10] = a[:10, MIRROR] * [1, -1, 1]
+    expected = [reference_pa_mpjpe(p, q) for p, q in zip(a, b, strict=True)]
+    np.testing.assert_allclose(al.pa_mpjpe(a, b), expected, atol=1e-8)
+    single = al.pa_mpjpe(a.astype(np.float32), b.astype(np.float32))
+    np.testing.assert_allclose(single, expected, atol=0.01)
+    far = al.pa_mpjpe(a.astype(np.float32) + 100, b.astype(np.float32) + 100)
+    np.testing.assert_allclose(far, expected, atol=0.02)
+
+
+def test_a_similarity_is_undone() -> None:
+    rng = np.random.default_rng(2)
+    a = bodies(20)
+    for body in a:
+        q, s, t = random_similarity(rng)
+        moved = s * body @ q + t
+        assert al.pa_mpjpe(body, moved) == pytest.approx(0, abs=1e-9)
+        fit = al.procrustes(body, moved)
+        np.testing.assert_allclose(fit.rotation, q, atol=1e-9)
+        assert fit.scale == pytest.approx(s)
+        np.testing.assert_allclose(fit.translation[0], t, atol=1e-9)
+
+
+def test_invariant_under_similarities_of_the_first_body() -> None:
+    a, b = bodies(5), bodies(5, 1)
+    q, s, t = random_similarity(np.random.default_rng(3))
+    np.testing.assert_allclose(al.pa_mpjpe(s * a @ q + t, b), al.pa_mpjpe(a, b), atol=1e-8)
+
+
+def test_without_scale_the_size_stays() -> None:
+    a = bodies(1)[0]
+    fit = al.procrustes(a, 1.5 * a, scale=False)
+    assert fit.scale == 1
+    assert al.pa_mpjpe(a, 1.5 * a, scale=False) > 50 > al.pa_mpjpe(a, 1.5 * a)
+
+
+def test_a_mirrored_body_does_not_align_to_zero() -> None:
+    a = bodies(8)
+    mirrored = a * [1, -1, 1]
+    assert al.pa_mpjpe(a, mirrored).min() > 20
+    fit = al.procrustes(a, mirrored)
+    np.testing.assert_allclose(np.linalg.det(fit.rotation), 1, atol=1e-9)
+    hidden = al.procrustes(a, mirrored, reflection=True)
+    np.testing.assert_allclose(hidden.apply(a), mirrored, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", ["point", "line", "plane"])
+def test_degenerate_bodies_stay_finite(shape: str) -> None:
+    flat = bodies(2)
+    flat[..., {"point": [0, 1, 2], "line": [1, 2], "plane": [2]}[shape]] = 0.3
+    whole = bodies(2, 1)
+    for a, b in ((flat, whole), (whole, flat), (flat, flat)):
+        assert np.isfinite(al.pa_mpjpe(a, b)).all()
+    np.testing.assert_allclose(al.pa_mpjpe(flat, flat), 0, atol=1e-6)
+
+
+def test_batches_broadcast() -> None:
+    a, b = bodies(6), bodies(4, 1)
+    pairs = al.pair_pa_mpjpe(a, b, rows=4)
+    assert pairs.shape == (6, 4)
+    assert pairs[5, 2] == pytest.approx(float(al.pa_mpjpe(a[5], b[2])))
+
+
+def test_clip_alignment_counts_what_frames_hide() -> None:
+    a = bodies(12)
+    angle = np.linspace(0, 0.6, 12)
+    turn = np.zeros((12, 3, 3))
+    turn[:, 0, 0] = turn[:, 2, 2] = np.cos(angle)
+    turn[:, 0, 2], turn[:, 2, 0], turn[:, 1, 1] = -np.sin(angle), np.sin(angle), 1
+    leaning = a @ turn
+    assert al.pa_mpjpe(leaning, a).max() < 1e-6
+    assert al.clip_aligned_mpjpe(leaning, a) > 30
+    q, s, t = random_similarity(np.random.default_rng(4))
+    assert al.clip_aligned_mpjpe(a, s * a @ q + t, scale=True) == pytest.approx(0, abs=1e-6)
+    assert al.clip_aligned_mpjpe(a, s * a @ q + t) > 10
+
+
+def test_sliding_windows_equal_the_loop() -> None:
+    long, short = bodies(15), bodies(4, 1)
+    short[:] = long[6:10] * 1.2 + 0.001 * short
+    errors = al.sliding_pa_mpjpe(long, short)
+    expected = [al.pa_mpjpe(long[i : i + 4], short).mean() for i in range(12)]
+    np.testing.assert_allclose(errors, expected, atol=1e-9)
+    assert errors.argmin() == 6
+    with pytest.raises(PoiseError, match="no window"):
+        al.sliding_pa_mpjpe(short, long)
+
+
+def reference_dtw(cost: np.ndarray) -> float:
+    n, m = cost.shape
+    total = np.full((n, m), np.inf)
+    for i in range(n):
+        for j in range(m):
+            before = [
+                total[p, q] for p, q in ((i - 1, j), (i, j - 1), (i - 1, j - 1)) if p >= 0 <= q
+            ]
+            total[i, j] = cost[i, j] + (min(before) if before else 0)
+    return float(total[-1, -1])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (6, 1), (7, 9), (9, 4)])
+def test_dtw_finds_the_cheapest_monotone_path(shape: tuple[int, int]) -> None:
+    cost = np.random.default_rng(5).random(shape)
+    path = al.dtw(cost)
+    assert path[0] == (0, 0) and path[-1] == (shape[0] - 1, shape[1] - 1)
+    steps = {(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(path)}
+    assert steps <= {(0, 1), (1, 0), (1, 1)}
+    assert sum(cost[p] for p in path) == pytest.approx(reference_dtw(cost))
+
+
+def test_dtw_by_hand() -> None:
+    cost = np.array([[0.0, 9, 9], [0, 9, 9], [9, 0, 9], [9, 9, 0]])
+    assert al.dtw(cost) == [(0, 0), (1, 0), (2, 1), (3, 2)]
+    with pytest.raises(PoiseError, match="no cost"):
+        al.dtw(np.zeros((0, 3)))
+
+
+def test_bodies_of_other_joints_are_refused() -> None:
+    with pytest.raises(PoiseError, match="cannot be aligned"):
+        al.pa_mpjpe(bodies(2), bodies(2)[:, :5])
