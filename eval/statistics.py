@@ -1,0 +1,153 @@
+"""Intervals and paired tests for clips that share performers.
+
+Clips of one performer are not independent: every interval here draws whole performers.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+
+from assistant.errors import PoiseError
+
+# [N, ...] resampled rows of every column -> one number.
+Statistic = Callable[[np.ndarray], float]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with its percentile bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+    confidence: float = 0.95
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """A difference a - b over the same clips.
+
+    Attributes:
+        difference: mean of a - b.
+        low, high: 95% bootstrap interval of the difference, performers drawn.
+        p_value: two-sided.
+        n: pairs.
+        test: its name, as printed in tables.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    n: int
+    test: str
+
+
+def cluster_rows(clusters: Sequence[Hashable]) -> list[np.ndarray]:
+    """Row numbers of each cluster, in order of first appearance."""
+    rows: dict[Hashable, list[int]] = {}
+    for row, cluster in enumerate(clusters):
+        rows.setdefault(cluster, []).append(row)
+    return [np.array(r) for r in rows.values()]
+
+
+def bootstrap(
+    values: np.ndarray,
+    clusters: Sequence[Hashable],
+    statistic: Statistic = lambda rows: float(np.mean(rows)),
+    *,
+    draws: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Percentile interval of `statistic(values)`, drawing clusters with replacement.
+
+    Args:
+        values: [N, ...]; the statistic sees resampled rows of it.
+        clusters: N labels, usually the performers.
+
+    Raises:
+        PoiseError: no rows, or lengths that differ.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if len(values) == 0 or len(values) != len(clusters):
+        raise PoiseError(
+            "nothing to bootstrap",
+            got=f"{len(values)} values and {len(clusters)} clusters",
+            expected="as many of both, at least one",
+        )
+    groups = cluster_rows(clusters)
+    rng = np.random.default_rng(seed)
+    drawn = np.empty(draws)
+    for i in range(draws):
+        picked = rng.integers(0, len(groups), len(groups))
+        drawn[i] = statistic(values[np.concatenate([groups[g] for g in picked])])
+    tail = (1 - confidence) / 2
+    low, high = np.nanquantile(drawn, [tail, 1 - tail])
+    return Interval(float(statistic(values)), float(low), float(high), confidence)
+
+
+def paired_bootstrap(
+    a: np.ndarray, b: np.ndarray, clusters: Sequence[Hashable], *, draws: int = 2000, seed: int = 0
+) -> PairedTest:
+    """Is the mean of a - b different from 0? Performers are drawn with replacement.
+
+    Two-sided p: twice the smaller share of draws on either side of 0, each counted with one draw
+    added, so that it is never 0.
+    """
+    difference = _differences(a, b, clusters)
+    groups = cluster_rows(clusters)
+    sums = np.array([difference[g].sum() for g in groups])
+    sizes = np.array([len(g) for g in groups])
+    rng = np.random.default_rng(seed)
+    picked = rng.integers(0, len(groups), (draws, len(groups)))
+    means = sums[picked].sum(axis=1) / sizes[picked].sum(axis=1)
+    tails = [(np.sum(means <= 0) + 1) / (draws + 1), (np.sum(means >= 0) + 1) / (draws + 1)]
+    low, high = np.quantile(means, [0.025, 0.975])
+    return PairedTest(
+        float(difference.mean()),
+        float(low),
+        float(high),
+        float(min(1.0, 2 * min(tails))),
+        len(difference),
+        "paired bootstrap over performers",
+    )
+
+
+def mcnemar(a: np.ndarray, b: np.ndarray, clusters: Sequence[Hashable]) -> PairedTest:
+    """Exact McNemar test of two classifiers' right (1) and wrong (0) answers on the same clips.
+
+    p is the two-sided binomial probability of the discordant pairs under 1/2; the interval of the
+    difference in accuracy draws performers.
+    """
+    difference = _differences(a, b, clusters)
+    wins, losses = int(np.sum(difference > 0)), int(np.sum(difference < 0))
+    discordant, few = wins + losses, min(wins, losses)
+    tail = sum(comb(discordant, k) for k in range(few + 1)) / 2**discordant
+    drawn = paired_bootstrap(a, b, clusters)
+    return PairedTest(
+        drawn.difference, drawn.low, drawn.high, min(1.0, 2 * tail), len(difference), "McNemar"
+    )
+
+
+def median_rank(ranks: Sequence[float]) -> float:
+    """Median of ranks that start at 1."""
+    return float(np.median(np.asarray(ranks, dtype=np.float64)))
+
+
+def chance_median_rank(candidates: int) -> float:
+    """Median rank of an item when `candidates` are put in random order."""
+    return (candidates + 1) / 2
+
+
+def _differences(a: np.ndarray, b: np.ndarray, clusters: Sequence[Hashable]) -> np.ndarray:
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if a.shape != b.shape or a.ndim != 1 or len(a) != len(clusters) or len(a) == 0:
+        raise PoiseError(
+            "no pairs to test",
+            got=f"shapes {a.shape} and {b.shape}, {len(clusters)} clusters",
+            expected="one value of each for every clip",
+        )
+    return a - b
