@@ -90,6 +90,10 @@ class Codebook(nn.Module):
     The averages are kept only while training; `vectors` is what is saved.
     """
 
+    vectors: Tensor
+    count: Tensor
+    total: Tensor
+
     def __init__(self, size: int, dim: int) -> None:
         super().__init__()
         self.register_buffer("vectors", torch.randn(size, dim))
@@ -244,6 +248,9 @@ class PoseTokenizer(nn.Module):
     `mean` [17, 3] and `spread` (metres, of the training bodies) put the networks' numbers near
     1 and are saved with the weights.
     """
+
+    mean: Tensor
+    spread: Tensor
 
     def __init__(self, config: PoseTokenizerConfig) -> None:
         super().__init__()
