@@ -1,12 +1,14 @@
-"""Video files to pictures: the only importer of PyAV.
+"""Video files to pictures and back: the only importer of PyAV.
 
 A film is scanned once without decoding (packets only), so the times of all frames are exact, also
 for variable frame rates, and a truncated file is found before any work is done. Times are seconds
 from the first shown frame. Rotation and pixel shape of the file are applied to every picture.
 """
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
@@ -14,12 +16,10 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
 from assistant.errors import PoiseError
 from assistant.files import check_file
 
-VIDEO_SUFFIXES: Final = (".mp4", ".mov", ".webm")
 _EXPECTED: Final = "a video (mp4, mov or webm) that plays to its end"
 _REMEDY: Final = "export or copy the film again and check that it plays"
 # Playlists and the like could make the demuxer open other files: only real containers are let in.
@@ -82,7 +82,7 @@ def probe(path: Path) -> VideoInfo:
         first = next(_decode_from(path, container, int(index.pts[0])), None)
         if first is None:
             raise _damaged(path, "no frame can be decoded")
-        height, width = _picture(first, None).shape[:2]
+        height, width = _picture(first, _pixel_shape(container), None).shape[:2]
     span = index.seconds(int(index.pts[-1]))
     fps = round((len(index.pts) - 1) / span, 4) if span > 0 else _STILL_FPS
     return VideoInfo(width, height, fps, len(index.pts), span + 1 / fps)
@@ -113,6 +113,25 @@ def frames(
         yield from _pictures(path, container, index, wanted, max_side)
 
 
+def write_video(path: Path, pictures: np.ndarray, fps: float) -> None:
+    """Write uint8 RGB [F, H, W, 3] (even H and W) as mp4: H.264 where the build has it, else
+    MPEG-4. One thread, so that the same pictures give the same bytes."""
+    if pictures.ndim != 4 or pictures.shape[-1] != 3 or pictures.dtype != np.uint8:
+        raise ValueError(f"pictures {pictures.dtype} {pictures.shape}, expected uint8 [F, H, W, 3]")
+    if not len(pictures) or pictures.shape[1] % 2 or pictures.shape[2] % 2:
+        raise ValueError(f"pictures {pictures.shape}, expected at least one, of even sides")
+    codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
+        stream.height, stream.width = pictures.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": "26", "preset": "slow"} if codec == "libx264" else {"qscale": "5"}
+        stream.codec_context.thread_count = 1
+        for picture in pictures:
+            container.mux(stream.encode(VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+
+
 def _pictures(
     path: Path,
     container: InputContainer,
@@ -121,6 +140,7 @@ def _pictures(
     max_side: int | None,
 ) -> Iterator[tuple[float, np.ndarray]]:
     """The frames of the ascending numbers `wanted` [N]."""
+    shape = _pixel_shape(container)
     decoded: Iterator[VideoFrame] = iter(())
     at: int | None = None  # presentation time of `frame`
     frame: VideoFrame | None = None
@@ -139,7 +159,7 @@ def _pictures(
                 raise _damaged(path, f"decoding stops before {index.seconds(target):.2f} s")
             at = frame.pts
         assert frame is not None and at is not None
-        picture = _picture(frame, max_side)
+        picture = _picture(frame, shape, max_side)
         yield index.seconds(at), picture
         # A frame that cannot be shown may be skipped by the decoder: then the next one stands in.
         at = max(at, target)
@@ -164,7 +184,7 @@ def _open(path: Path) -> InputContainer:
             f"file:{path}", mode="r", container_options={"format_whitelist": _CONTAINERS}
         )
     except (av.error.FFmpegError, ValueError) as fault:
-        raise _damaged(path, _reason(fault)) from fault
+        raise _damaged(path, "no readable video data") from fault
     if not container.streams.video:
         container.close()
         raise _damaged(path, "no picture track")
@@ -188,27 +208,46 @@ def _scan(path: Path, container: InputContainer) -> _Index:
         raise _damaged(path, _reason(fault)) from fault
     if not shown or not keys:
         raise _damaged(path, "no frames")
+    assert stream.time_base is not None
     index = _Index(np.unique(shown), np.unique(keys), float(stream.time_base))
-    _check_length(path, stream, index)
+    _check_length(path, container, index)
     return index
 
 
-def _check_length(path: Path, stream: VideoStream, index: _Index) -> None:
+def _check_length(path: Path, container: InputContainer, index: _Index) -> None:
     """Raise where the picture track ends before the length that the file states."""
     got = index.seconds(int(index.pts[-1]))
-    stated = float(stream.duration * stream.time_base) if stream.duration else 0.0
+    stated = _stated_seconds(container)
     if stated - got > max(_MISSING_SECONDS, _MISSING_SHARE * stated):
         raise _damaged(path, f"truncated, {got:.1f} s of the {stated:.1f} s that it states")
+    stream = container.streams.video[0]
     if stream.frames and len(index.pts) < (1 - _MISSING_SHARE) * stream.frames - 1:
         raise _damaged(
             path, f"truncated, {len(index.pts)} of the {stream.frames} frames that it states"
         )
 
 
-def _picture(frame: VideoFrame, max_side: int | None) -> np.ndarray:
+def _stated_seconds(container: InputContainer) -> float:
+    """Length of the picture track by the file's own word, 0 where it says none.
+
+    WebM states it in a tag; the length of the whole file counts only without a sound track.
+    """
+    stream = container.streams.video[0]
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    parts = stream.metadata.get("DURATION", "").split(":")
+    if len(parts) == 3:
+        with contextlib.suppress(ValueError):
+            hours, minutes, seconds = (float(part) for part in parts)
+            return 3600 * hours + 60 * minutes + seconds
+    if len(container.streams) == 1 and container.duration:
+        return container.duration / av.time_base
+    return 0.0
+
+
+def _picture(frame: VideoFrame, pixel_shape: float, max_side: int | None) -> np.ndarray:
     """RGB uint8 [H, W, 3] with square pixels, upright."""
-    shape = frame.sample_aspect_ratio if hasattr(frame, "sample_aspect_ratio") else None
-    width, height = frame.width * float(shape or 1), float(frame.height)
+    width, height = frame.width * pixel_shape, float(frame.height)
     shrink = min(1.0, max_side / max(width, height)) if max_side is not None else 1.0
     picture = frame.reformat(
         width=max(round(width * shrink), 1), height=max(round(height * shrink), 1), format="rgb24"
@@ -216,6 +255,12 @@ def _picture(frame: VideoFrame, max_side: int | None) -> np.ndarray:
     # Both count counter-clockwise.
     turns = round(frame.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
+
+
+def _pixel_shape(container: InputContainer) -> float:
+    """Width over height of a pixel; 1 where the file does not say."""
+    ratio = container.streams.video[0].sample_aspect_ratio
+    return float(ratio) if ratio else 1.0
 
 
 def _damaged(path: Path, got: str) -> PoiseError:
