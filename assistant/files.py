@@ -1,16 +1,21 @@
 """Checks on files that the user names."""
 
 from pathlib import Path
+from typing import Final
 
 from assistant.errors import PoiseError
 
+MIN_FRAMES: Final = 10
+MIN_SECONDS: Final = 0.5
 
-def check_file(path: Path, what: str) -> None:
+
+def check_file(path: Path, what: str, expected: str = "") -> None:
     """Raise PoiseError unless `path` is a plain file with content that can be read.
 
     Args:
         path: what the user named.
         what: the kind of file that is wanted ("video", "pose file"), for the message.
+        expected: the message's "expected"; by default the kind of file, with content.
     """
     if not path.exists():
         got, remedy = "no such file", "check the path"
@@ -25,5 +30,20 @@ def check_file(path: Path, what: str) -> None:
         except OSError as fault:
             got, remedy = (fault.strerror or str(fault)).lower(), "check its permissions"
     raise PoiseError(
-        f"cannot read {what} {path}", got=got, expected=f"a {what} with content", remedy=remedy
+        f"cannot read {what} {path}",
+        got=got,
+        expected=expected or f"a {what} with content",
+        remedy=remedy,
+    )
+
+
+def check_length(path: Path, what: str, frames: int, fps: float) -> None:
+    """Raise PoiseError where a clip is too short to show a movement."""
+    if frames >= MIN_FRAMES and frames / fps >= MIN_SECONDS:
+        return
+    raise PoiseError(
+        f"{what} {path} is too short",
+        got=f"{frames} frame{'' if frames == 1 else 's'} at {fps:g} fps",
+        expected=f"at least {MIN_FRAMES} frames and {MIN_SECONDS} s",
+        remedy="give the whole movement",
     )

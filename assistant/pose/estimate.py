@@ -6,7 +6,6 @@ left and right, gaps, smoothing over 0.25 s) are in `tracking`. Errors of such p
 biased, worst at wrists and ankles.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,15 +14,13 @@ import numpy as np
 
 from assistant.clip import PoseSequence
 from assistant.errors import PoiseError
+from assistant.files import check_length
 from assistant.pose.mediapipe_detector import open_detector
-from assistant.pose.read import MIN_FRAMES, MIN_SECONDS
 from assistant.pose.tracking import Detections, clean
+from assistant.progress import Progress
 from assistant.skeleton import N_JOINTS
 from assistant.video import decode
 from assistant.video.sampling import grid_times, thinned_rate
-
-Progress = Callable[[int, int], None]
-"""Called with frames done and frames in all."""
 
 MAX_FPS: Final = 30.0
 MAX_SIDE: Final = 1280
@@ -31,6 +28,10 @@ MIN_DETECTED_SHARE: Final = 0.2
 HOW_TO_FILM: Final = (
     "film one person, whole body in the picture, camera level and still, in good light"
 )
+
+
+class NoPersonError(PoiseError):
+    """A film shows nobody, or too seldom."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,12 @@ class PoseEstimate:
     swapped: dict[str, int]
 
 
+def frames_to_read(path: Path) -> int:
+    """How many frames of a film `estimate_pose` looks at."""
+    info = decode.probe(path)
+    return len(grid_times(info.duration, thinned_rate(info.fps, MAX_FPS)))
+
+
 def estimate_pose(
     path: Path, *, progress: Progress | None = None, model_path: Path | None = None
 ) -> PoseEstimate:
@@ -71,20 +78,13 @@ def estimate_pose(
             no estimator is installed.
     """
     info = decode.probe(path)
-    if info.frames < MIN_FRAMES or info.duration < MIN_SECONDS:
-        frames = "1 frame" if info.frames == 1 else f"{info.frames} frames"
-        raise PoiseError(
-            f"video {path} is too short",
-            got=f"{frames}, {info.duration:.2f} s",
-            expected=f"at least {MIN_FRAMES} frames and {MIN_SECONDS} s",
-            remedy="film the whole movement",
-        )
+    check_length(path, "video", info.frames, info.fps)
     fps = thinned_rate(info.fps, MAX_FPS)
     times = grid_times(info.duration, fps)
     raw = _detect(path, times, info, progress, model_path)
     share = float(raw.found.mean())
     if share < MIN_DETECTED_SHARE:
-        raise PoiseError(
+        raise NoPersonError(
             f"no person found in video {path}",
             got=f"a person in {round(100 * share)}% of {len(times)} frames",
             expected=f"one in at least {round(100 * MIN_DETECTED_SHARE)}%",

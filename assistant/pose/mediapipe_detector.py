@@ -89,10 +89,11 @@ class _SolutionsDetector:
     def __init__(self, mediapipe: Any) -> None:
         with quiet_stderr():
             self._pose = mediapipe.solutions.pose.Pose(model_complexity=1)
-            self._pose.process(_BLANK)  # native notices come late, with the first picture
+            self._pose.process(_BLANK)  # some native notices come late, from other threads
 
     def detect(self, picture: np.ndarray, seconds: float) -> Found | None:
-        result = self._pose.process(picture)
+        with quiet_stderr():
+            result = self._pose.process(picture)
         if result.pose_landmarks is None or result.pose_world_landmarks is None:
             return None
         return _found(result.pose_landmarks.landmark, result.pose_world_landmarks.landmark)
@@ -132,7 +133,8 @@ class _TasksDetector:
     def detect(self, picture: np.ndarray, seconds: float) -> Found | None:
         # Milliseconds must grow from call to call.
         self._last = max(round(seconds * 1000), self._last + 1)
-        result = self._landmarker.detect_for_video(self._image(picture), self._last)
+        with quiet_stderr():
+            result = self._landmarker.detect_for_video(self._image(picture), self._last)
         if not result.pose_landmarks:
             return None
         return _found(result.pose_landmarks[0], result.pose_world_landmarks[0])

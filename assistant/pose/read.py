@@ -11,7 +11,7 @@ import numpy as np
 
 from assistant.clip import PoseSequence
 from assistant.errors import PoiseError
-from assistant.files import check_file
+from assistant.files import check_file, check_length
 from assistant.skeleton import (
     INDEX,
     JOINTS,
@@ -28,8 +28,6 @@ from assistant.skeleton import (
 )
 
 POSE_SUFFIXES: Final = (".npz", ".json")
-MIN_FRAMES: Final = 10
-MIN_SECONDS: Final = 0.5
 SOURCES: Final = ("file", "simulated", "mediapipe", "triangulated")
 EGOEXO_FPS: Final = 30.0
 # Thigh plus shin of people from small children to the tallest, metres.
@@ -206,13 +204,7 @@ def _checked(
     path: Path, joints: np.ndarray, confidence: np.ndarray, fps: float, source: str
 ) -> PoseSequence:
     """The checks that both formats share."""
-    if len(joints) < MIN_FRAMES or len(joints) / fps < MIN_SECONDS:
-        frames = "1 frame" if len(joints) == 1 else f"{len(joints)} frames"
-        raise _bad(
-            path,
-            f"{frames} at {fps:g} fps",
-            f"at least {MIN_FRAMES} frames and {MIN_SECONDS} s of motion",
-        )
+    check_length(path, "pose file", len(joints), fps)
     if not (confidence > 0).any():
         raise _bad(path, "confidence 0 at every joint of every frame", "joints that were seen")
     unit = _unit(joints, confidence)

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import av
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from assistant.errors import PoiseError
 from assistant.files import check_file
@@ -122,7 +123,8 @@ def write_video(path: Path, pictures: np.ndarray, fps: float) -> None:
         raise ValueError(f"pictures {pictures.shape}, expected at least one, of even sides")
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-        stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
+        rate = Fraction(fps).limit_denominator(1001)
+        stream = cast(VideoStream, container.add_stream(codec, rate=rate))
         stream.height, stream.width = pictures.shape[1:3]
         stream.pix_fmt = "yuv420p"
         stream.options = {"crf": "26", "preset": "slow"} if codec == "libx264" else {"qscale": "5"}

@@ -1,0 +1,188 @@
+"""What the user names on the command line to a clip with a pose.
+
+A CLIP is a video, a pose file, or an Ego-Exo4D body JSON; an `.npz` of the same stem beside a video
+is its pose. A lone video counts as the view exo1.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from assistant.clip import Clip, PoseSequence
+from assistant.errors import PoiseError
+from assistant.files import check_file, check_length
+from assistant.pose.read import POSE_SUFFIXES, read_pose
+from assistant.progress import Progress
+from prompts.vocabulary import VIEWS
+
+if TYPE_CHECKING:
+    from assistant.pose.estimate import PoseEstimate
+
+VIDEO_SUFFIXES: Final = (".mp4", ".mov", ".webm")
+LONE_VIEW: Final = "exo1"
+_ACCEPTED: Final = (
+    f"a video ({', '.join(VIDEO_SUFFIXES)}), a pose file (.npz) or an Ego-Exo4D body JSON (.json)"
+)
+
+
+@dataclass(frozen=True)
+class PoseResult:
+    """The pose of a clip and, where it was estimated, how.
+
+    Attributes:
+        pose: the learner's motion.
+        estimate: None where the pose was given.
+        view: the view that was estimated from, None where the pose was given.
+    """
+
+    pose: PoseSequence
+    estimate: "PoseEstimate | None" = None
+    view: str | None = None
+
+
+def load_clip(clip: Path | None, views: dict[str, Path], pose: Path | None) -> Clip:
+    """Check every file that belongs to one performance and read its pose.
+
+    Args:
+        clip: a CLIP, or None where views or a pose are given.
+        views: view name ("ego", "exo1" ... "exo4") to video.
+        pose: a pose file that goes before any pose found beside a video.
+
+    Raises:
+        PoiseError: one line for a missing, empty, damaged, too short, unknown or doubled file.
+    """
+    films = dict(views)
+    pose_path = pose
+    if clip is not None:
+        check_file(clip, "clip", _ACCEPTED)
+        kind = _kind(clip)
+        if kind == "pose" and pose is not None:
+            raise _twice("two poses for one clip", clip, pose, "name one of them")
+        if kind == "pose":
+            pose_path = clip
+        elif LONE_VIEW in films:
+            raise _twice(
+                f"two videos for the view {LONE_VIEW}",
+                clip,
+                films[LONE_VIEW],
+                "name all views by options, or leave this option out",
+            )
+        else:
+            films[LONE_VIEW] = clip
+    if not films and pose_path is None:
+        raise PoiseError("no clip", got="no file", expected=_ACCEPTED, remedy="name one")
+    films = {view: films[view] for view in _known_views(films)}
+    for film in films.values():
+        _check_video(film)
+    if pose_path is None:
+        pose_path = _pose_beside(clip, films)
+    stem = clip or next(iter(films.values()), pose_path)
+    assert stem is not None
+    return Clip(stem.stem, films, None if pose_path is None else read_pose(pose_path))
+
+
+def resolve_pose(
+    clip: Clip, *, progress: Progress | None = None, pose_model: Path | None = None
+) -> PoseResult:
+    """The clip's pose: as given, else estimated from the exo view that shows the person best.
+
+    With several exo views, each is estimated by itself and the one with the highest mean
+    confidence is taken.
+
+    Args:
+        clip: from `load_clip`.
+        progress: called with frames done and frames in all.
+        pose_model: a MediaPipe `.task` file; None uses the model that comes with mediapipe.
+
+    Raises:
+        PoiseError: only an ego view, nobody to be seen, or no estimator installed.
+    """
+    if clip.pose is not None:
+        return PoseResult(clip.pose)
+    from assistant.pose.estimate import NoPersonError, estimate_pose, frames_to_read
+
+    exo = {view: film for view, film in clip.views.items() if view != "ego"}
+    if not exo:
+        raise PoiseError(
+            f"no pose for clip {clip.clip_id}",
+            got="an ego view only, which does not show the body",
+            expected="an exo view or a pose",
+            remedy="add --exo1 FILE or --pose FILE",
+        )
+    counts = {view: frames_to_read(film) for view, film in exo.items()}
+    results: list[PoseResult] = []
+    faults: list[NoPersonError] = []
+    before = 0
+    for view, film in exo.items():
+        step = _shifted(progress, before, sum(counts.values()))
+        try:
+            estimate = estimate_pose(film, progress=step, model_path=pose_model)
+            results.append(PoseResult(estimate.pose, estimate, view))
+        except NoPersonError as fault:
+            faults.append(fault)
+        before += counts[view]
+    if not results:
+        raise faults[0]
+    return max(results, key=lambda result: float(result.pose.confidence.mean()))
+
+
+def _shifted(progress: Progress | None, before: int, total: int) -> Progress | None:
+    """Progress of one film as progress of all of them."""
+    if progress is None:
+        return None
+    return lambda done, _: progress(before + done, total)
+
+
+def _kind(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix in VIDEO_SUFFIXES:
+        return "video"
+    if suffix in POSE_SUFFIXES:
+        return "pose"
+    raise PoiseError(
+        f"cannot use {path} as a clip",
+        got=f"a name ending in {suffix}" if suffix else "a name without an ending",
+        expected=_ACCEPTED,
+        remedy="convert it, or name another file",
+    )
+
+
+def _known_views(films: dict[str, Path]) -> list[str]:
+    """The given views in their fixed order."""
+    unknown = sorted(set(films) - set(VIEWS))
+    if unknown:
+        raise PoiseError(
+            f"unknown view {unknown[0]}",
+            got=unknown[0],
+            expected=f"one of {', '.join(VIEWS)}",
+            remedy="name the view as listed",
+        )
+    return [view for view in VIEWS if view in films]
+
+
+def _check_video(path: Path) -> None:
+    from assistant.video import decode
+
+    check_file(path, "video")
+    if _kind(path) != "video":
+        raise PoiseError(
+            f"cannot use {path} as a view",
+            got="a pose file",
+            expected=f"a video ({', '.join(VIDEO_SUFFIXES)})",
+            remedy="give a pose by --pose FILE",
+        )
+    info = decode.probe(path)
+    check_length(path, "video", info.frames, info.fps)
+
+
+def _pose_beside(clip: Path | None, films: dict[str, Path]) -> Path | None:
+    """The `.npz` with the stem of the clip or of a view, in this order."""
+    for film in ([clip] if clip is not None else []) + list(films.values()):
+        beside = film.with_suffix(".npz")
+        if beside.is_file():
+            return beside
+    return None
+
+
+def _twice(what: str, first: Path, second: Path, remedy: str) -> PoiseError:
+    return PoiseError(what, got=f"{first} and {second}", expected="one", remedy=remedy)
