@@ -1,0 +1,126 @@
+"""Tables of results: every number beside its interval, its floors and n."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+NOT_RUN = "not run"
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """A value as printed: fixed digits, integers plain, a missing one "not run"."""
+    if value is None:
+        return NOT_RUN
+    if isinstance(value, bool | int | str):
+        return str(value)
+    return f"{value:.{digits}f}"
+
+
+def with_interval(value: Any, interval: Sequence[float] | None, digits: int = 3) -> str:
+    """`0.812 [0.77, 0.85]`, the interval where there is one."""
+    if value is None or interval is None:
+        return number(value, digits)
+    low, high = (number(bound, digits) for bound in interval)
+    return f"{number(value, digits)} [{low}, {high}]"
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """An aligned Markdown table.
+
+    Raises:
+        ValueError: a row has another number of cells than the header.
+    """
+    for row in rows:
+        if len(row) != len(header):
+            raise ValueError(f"row {row} has {len(row)} cells; expected: {len(header)}")
+    table = [header, *rows]
+    widths = [max(len(row[i]) for row in table) for i in range(len(header))]
+    lines = [
+        "| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |"
+        for row in table
+    ]
+    lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
+    return "\n".join(lines)
+
+
+# (what, key, unit digits, what stands beside it as (name, key))
+MINI_TEST_ROWS: Sequence[tuple[str, str, int, Sequence[tuple[str, str]]]] = (
+    (
+        "level accuracy",
+        "level_accuracy",
+        3,
+        (
+            ("CORAL alone", "coral_accuracy"),
+            ("trees", "trees_accuracy"),
+            ("majority", "level_majority"),
+            ("shuffled", "level_accuracy_shuffled"),
+            ("oracle", "level_oracle"),
+        ),
+    ),
+    (
+        "level MAE",
+        "level_mae",
+        3,
+        (("shuffled", "level_mae_shuffled"), ("trees", "trees_mae")),
+    ),
+    (
+        "faults named, micro-F1",
+        "fault_micro_f1",
+        3,
+        (("trees", "trees_fault_micro_f1"), ("shuffled", "fault_micro_f1_shuffled")),
+    ),
+    ("schema valid", "schema_valid", 3, ()),
+    ("judged", "judged_share", 3, ()),
+    ("PCT, simulated (mm)", "pct_mm", 1, ()),
+    ("PCT, real throws (mm)", "pct_real_mm", 1, ()),
+    (
+        "correction, per frame (mm)",
+        "correction_mm",
+        1,
+        (
+            ("learner", "copy_learner_mm"),
+            ("retrieved expert", "retrieved_expert_mm"),
+            ("nearest expert", "nearest_expert_mm"),
+            ("mean expert", "mean_expert_mm"),
+            ("codec floor", "codec_floor_mm"),
+        ),
+    ),
+    (
+        "correction, once a clip (mm)",
+        "correction_clip_mm",
+        1,
+        (
+            ("learner", "copy_learner_clip_mm"),
+            ("nearest expert", "nearest_expert_clip_mm"),
+            ("codec floor", "codec_floor_clip_mm"),
+        ),
+    ),
+    (
+        "retrieval, median rank",
+        "retrieval_median_rank",
+        1,
+        (
+            ("nearest neighbour", "nearest_neighbour_median_rank"),
+            ("chance", "retrieval_chance_median_rank"),
+        ),
+    ),
+)
+
+
+def mini_test_table(result: Mapping[str, Any]) -> str:
+    """The result of `poise eval mini-test` as a Markdown table, floors in the last column."""
+    intervals = result.get("intervals", {})
+    rows = []
+    for what, key, digits, beside in MINI_TEST_ROWS:
+        value = with_interval(result.get(key), intervals.get(key), digits)
+        floors = ", ".join(f"{name} {number(result.get(k), digits)}" for name, k in beside)
+        rows.append([what, value, floors])
+    return markdown(["measure", "result [95% over performers]", "beside it"], rows)
+
+
+def conditions_table(result: Mapping[str, Any], keys: Sequence[str]) -> str:
+    """One row a condition of `result["conditions"]`."""
+    rows = [
+        [name, number(values.get("n")), *[number(values.get(key)) for key in keys]]
+        for name, values in result.get("conditions", {}).items()
+    ]
+    return markdown(["condition", "n", *keys], rows)

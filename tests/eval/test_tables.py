@@ -1,0 +1,32 @@
+"""Tables print what was not run instead of leaving it out."""
+
+import pytest
+
+from eval import tables as t
+
+
+def test_numbers() -> None:
+    assert t.number(0.81234) == "0.812"
+    assert t.number(12) == "12"
+    assert t.number(None) == "not run"
+    assert t.with_interval(0.8, (0.75, 0.85), 2) == "0.80 [0.75, 0.85]"
+    assert t.with_interval(None, (0, 1)) == "not run"
+
+
+def test_markdown_is_aligned_and_complete() -> None:
+    assert t.markdown(["a", "long"], [["1", "2"]]) == "| a | long |\n|---|------|\n| 1 | 2    |"
+    with pytest.raises(ValueError, match="cells"):
+        t.markdown(["a"], [["1", "2"]])
+
+
+def test_mini_test_table_names_every_measure_even_when_nothing_ran() -> None:
+    text = t.mini_test_table({"level_accuracy": 0.75, "intervals": {"level_accuracy": [0.7, 0.8]}})
+    assert "0.750 [0.700, 0.800]" in text
+    assert text.count("\n") == len(t.MINI_TEST_ROWS) + 1
+    assert "PCT, real throws (mm)" in text
+    assert "not run" in text
+
+
+def test_conditions_table() -> None:
+    text = t.conditions_table({"conditions": {"clean": {"n": 9, "f1": 0.5}}}, ["f1", "mae"])
+    assert "| clean     | 9 | 0.500 | not run |" in text
