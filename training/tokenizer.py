@@ -8,8 +8,8 @@ contiguous and last. There is no dummy space before a text, and a newline is one
 SentencePiece and is read back as one.
 """
 
+import io
 import json
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -25,12 +25,13 @@ N_BYTES: Final = 256
 MODEL_FILE: Final = "tokenizer.model"
 
 
-def _train_pieces(lines: list[str], prefix: Path, vocabulary: int) -> None:
+def _train_pieces(lines: list[str], vocabulary: int) -> bytes:
     import sentencepiece
 
+    model = io.BytesIO()  # a file's name would be written into the model
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(lines),
-        model_prefix=str(prefix),
+        model_writer=model,
         model_type="bpe",
         vocab_size=vocabulary,
         byte_fallback=True,
@@ -49,6 +50,7 @@ def _train_pieces(lines: list[str], prefix: Path, vocabulary: int) -> None:
         max_sentence_length=1 << 16,
         minloglevel=2,
     )
+    return model.getvalue()
 
 
 def _configuration(codebook_size: int) -> dict[str, object]:
@@ -85,18 +87,16 @@ def train_tokenizer(
     """
     specials = special_tokens(codebook_size)
     lines = [line for text in texts for line in _plain_lines(text, specials)]
+    try:
+        model = _train_pieces(lines, vocabulary)
+    except RuntimeError as error:
+        raise PoiseError(
+            "the tokenizer cannot be trained",
+            got=f"{len(lines)} lines of text and vocabulary {vocabulary} ({error})",
+            expected=f"enough text for {vocabulary - N_BYTES - 2} pieces",
+            remedy="give more text or a smaller vocabulary",
+        ) from error
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        try:
-            _train_pieces(lines, Path(scratch) / "tokenizer", vocabulary)
-        except RuntimeError as error:
-            raise PoiseError(
-                "the tokenizer cannot be trained",
-                got=f"{len(lines)} lines of text and vocabulary {vocabulary} ({error})",
-                expected=f"enough text for {vocabulary - N_BYTES - 2} pieces",
-                remedy="give more text or a smaller vocabulary",
-            ) from error
-        model = (Path(scratch) / "tokenizer.model").read_bytes()
     (folder / MODEL_FILE).write_bytes(model)
     (folder / "chat_template.jinja").write_text(chat_template(), encoding="utf-8")
     configuration = json.dumps(_configuration(codebook_size), indent=2, ensure_ascii=False)

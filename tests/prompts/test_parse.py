@@ -105,7 +105,7 @@ def test_every_malformation_is_named(old, new, problem):
     ],
 )
 def test_what_cannot_be_read_back_is_not_written(level, items, drill):
-    with pytest.raises(ValueError, match="got|expected"):
+    with pytest.raises(ValueError, match=r"got|expected"):
         format_feedback(level, items, drill)
 
 
