@@ -1,0 +1,139 @@
+"""Prototype dynamics margin (Look Closer, section II-B) over frame features of one stream.
+
+z_t is the temporal standard deviation of frame features in [t - 1 s, t + 1 s]; a bucket
+(activity, action step) has a high prototype (mean z of levels 2 and 3) and a low one (levels 0
+and 1), from training performers only; the margin is cos(z, high) - cos(z, low). With known
+action times the bucket of each window is given; without, uniform 2 s proposals are scored
+against all buckets of the activity and the largest margin counts. A take is the mean of its
+windows. Frame features here: PCT encoder embeddings of the pose at 15 fps.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from assistant.errors import PoiseError
+
+WINDOW_SECONDS: Final = 2.0
+PROPOSAL_STRIDE_SECONDS: Final = 1.0
+LOWEST_HIGH_LEVEL: Final = 2
+_TINY: Final = 1e-8
+
+Bucket = tuple[str, str]
+
+
+def action_dynamics(features: np.ndarray, fps: float, time: float) -> np.ndarray:
+    """z_t: element-wise population standard deviation over [t - 1 s, t + 1 s].
+
+    Args:
+        features: [F, D] frame features; fps: their rate; time: t in seconds.
+    Returns:
+        [D]; the window is cut at the clip's ends and has at least one frame.
+    """
+    times = np.arange(len(features)) / fps
+    inside = np.abs(times - time) <= WINDOW_SECONDS / 2 + 1e-6
+    if not inside.any():
+        inside[np.argmin(np.abs(times - time))] = True
+    return features[inside].std(axis=0)
+
+
+def proposal_times(frames: int, fps: float) -> np.ndarray:
+    """Centres of uniform 2 s proposals every second; a shorter clip has its middle only."""
+    duration = frames / fps
+    if duration <= WINDOW_SECONDS:
+        return np.array([(frames - 1) / 2 / fps])
+    last = duration - WINDOW_SECONDS / 2
+    count = int(np.floor((last - WINDOW_SECONDS / 2) / PROPOSAL_STRIDE_SECONDS + 1e-6)) + 1
+    return WINDOW_SECONDS / 2 + PROPOSAL_STRIDE_SECONDS * np.arange(count)
+
+
+def proposal_dynamics(features: np.ndarray, fps: float) -> np.ndarray:
+    """z of every uniform proposal, [F, D] -> [P, D]."""
+    return np.stack([action_dynamics(features, fps, t) for t in proposal_times(len(features), fps)])
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Cosine of the last axes, broadcast; 0 where a vector is null."""
+    norms = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
+    return (a * b).sum(axis=-1) / np.maximum(norms, _TINY)
+
+
+@dataclass(frozen=True)
+class PrototypeBank:
+    """High and low prototypes of one stream.
+
+    Attributes:
+        buckets: (activity, action) of each row; high, low: [N, D] mean z.
+        counts: [N, 2] number of low and high windows behind each row.
+    """
+
+    buckets: tuple[Bucket, ...]
+    high: np.ndarray
+    low: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def fit(
+        cls, dynamics: np.ndarray, buckets: Sequence[Bucket], levels: Sequence[int]
+    ) -> "PrototypeBank":
+        """From training windows: z [N, D], the bucket and the level 0..3 of each.
+
+        A bucket without a high or without a low window is left out.
+        """
+        z, level = np.asarray(dynamics, dtype=np.float64), np.asarray(levels)
+        names, highs, lows, counts = [], [], [], []
+        for bucket in sorted(set(buckets)):
+            mine = np.array([b == bucket for b in buckets])
+            high = mine & (level >= LOWEST_HIGH_LEVEL)
+            low = mine & (level < LOWEST_HIGH_LEVEL)
+            if high.any() and low.any():
+                names.append(bucket)
+                highs.append(z[high].mean(axis=0))
+                lows.append(z[low].mean(axis=0))
+                counts.append((low.sum(), high.sum()))
+        if not names:
+            raise PoiseError("no prototypes", got="no bucket with high and low executions")
+        return cls(tuple(names), np.stack(highs), np.stack(lows), np.array(counts))
+
+    def rows(self, activity: str) -> list[int]:
+        """Rows of the activity's buckets."""
+        return [i for i, bucket in enumerate(self.buckets) if bucket[0] == activity]
+
+    def window_margins(self, dynamics: np.ndarray, activity: str) -> np.ndarray:
+        """Margins of windows z [P, D] in every bucket of the activity, [P, buckets]."""
+        rows = self.rows(activity)
+        z = np.asarray(dynamics, dtype=np.float64)[:, None]
+        return cosine(z, self.high[rows]) - cosine(z, self.low[rows])
+
+    def annotation_free(self, dynamics: np.ndarray, activity: str) -> float | None:
+        """Mean over proposals of the largest margin; None where the activity has no bucket."""
+        if not self.rows(activity):
+            return None
+        return float(self.window_margins(dynamics, activity).max(axis=1).mean())
+
+    def annotated(self, dynamics: np.ndarray, buckets: Sequence[Bucket]) -> float | None:
+        """Mean margin of windows [P, D] with known buckets; unknown buckets are left out."""
+        known = [(z, self.buckets.index(b)) for z, b in zip(dynamics, buckets, strict=True)
+                 if b in self.buckets]  # fmt: skip
+        if not known:
+            return None
+        z, rows = np.stack([k[0] for k in known]), [k[1] for k in known]
+        return float((cosine(z, self.high[rows]) - cosine(z, self.low[rows])).mean())
+
+    def arrays(self, prefix: str) -> dict[str, np.ndarray]:
+        """For safetensors; the names are in `bucket_names`."""
+        return {
+            f"{prefix}.high": self.high.astype(np.float32),
+            f"{prefix}.low": self.low.astype(np.float32),
+            f"{prefix}.counts": self.counts.astype(np.int64),
+        }
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], prefix: str, buckets: Sequence[Sequence[str]]
+    ) -> "PrototypeBank":
+        """Inverse of `arrays`."""
+        high, low, counts = (arrays[f"{prefix}.{name}"] for name in ("high", "low", "counts"))
+        return cls(tuple((b[0], b[1]) for b in buckets), high, low, counts)

@@ -1,0 +1,209 @@
+"""Stage 1: one small network from pose features to level, region polarities and activity.
+
+Frame features [B, T, D] at `PERCEPTION_FPS` go through a dilated residual stack (receptive field
+about 2.5 s). Every frame says whether it lies in a repetition and which activity it looks like;
+six region poolings and one global pooling, softly restricted to frames inside repetitions, give
+the polarities, the level, the activity and the features that the language model reads.
+
+Padded frames never reach a valid one: they are zeroed before every mixing in time and get no
+attention, so a clip alone equals its row in any batch.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from assistant.errors import PoiseError
+from assistant.levels import N_LEVELS
+from prompts.vocabulary import POLARITIES, REGIONS
+
+N_POOLS: Final = len(REGIONS) + 1  # six regions and, last, the whole body
+GLOBAL_POOL: Final = len(REGIONS)
+# Outside repetitions attention is at most this much weaker (natural log): a soft restriction.
+_ACTION_FLOOR: Final = -5.0
+
+
+@dataclass(frozen=True)
+class Stage1Config:
+    """Architecture, saved with the weights.
+
+    Attributes:
+        features: columns of the frame features.
+        activities: names the activity head knows, the drills that can be judged first.
+        known: how many of them can be judged.
+        faults: names of the faults of the auxiliary head (training signal only).
+        width: channels; dilations: one residual block each, in frames of 1/15 s.
+        mean_values, spread_values: numbers a pooling keeps of weighted mean and deviation.
+    """
+
+    features: int
+    activities: tuple[str, ...]
+    known: int
+    faults: tuple[str, ...] = ()
+    width: int = 112
+    dilations: tuple[int, ...] = (1, 2, 4, 8, 2)
+    mean_values: int = 48
+    spread_values: int = 16
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "activities", tuple(self.activities))
+        object.__setattr__(self, "faults", tuple(self.faults))
+        object.__setattr__(self, "dilations", tuple(self.dilations))
+        wrong = []
+        if not 1 <= self.known <= len(self.activities):
+            wrong.append(f"known {self.known}, expected 1..{len(self.activities)}")
+        if self.spread_values > self.mean_values:
+            wrong.append(f"spread_values {self.spread_values} above mean_values")
+        if min(self.features, self.width, *self.dilations) < 1:
+            wrong.append("features, width and dilations must be at least 1")
+        if wrong:
+            raise PoiseError("Stage 1 configuration", got="; ".join(wrong))
+
+    @property
+    def known_activities(self) -> tuple[str, ...]:
+        """The activities that can be judged."""
+        return self.activities[: self.known]
+
+    @property
+    def pooled(self) -> int:
+        """Numbers per pooled feature."""
+        return self.mean_values + self.spread_values
+
+
+@dataclass
+class Stage1Output:
+    """What one forward pass says; T frames, A activities, `N_POOLS` poolings (global last)."""
+
+    level: Tensor  # [B, 4] logits
+    activity: Tensor  # [B, A] logits
+    polarity: Tensor  # [B, 6, 3] logits
+    features: Tensor  # [B, 7, pooled]
+    action: Tensor  # [B, T] logit: the frame lies in a repetition
+    frame_activity: Tensor  # [B, T, A] logits
+    attention: Tensor  # [B, 7, T], sums to 1 over valid frames
+    faults: Tensor  # [B, n_faults] logits
+
+
+class DilatedBlock(nn.Module):
+    """Residual block that mixes frames t - d, t, t + d."""
+
+    def __init__(self, width: int, dilation: int, dropout: float) -> None:
+        super().__init__()
+        self.dilation = dilation
+        self.norm = nn.LayerNorm(width)
+        self.mix = nn.Linear(3 * width, width)
+        self.out = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        """x [B, T, W], valid [B, T, 1] 0/1 -> [B, T, W]."""
+        frames, d = x.shape[1], self.dilation
+        h = self.norm(x) * valid
+        wide = F.pad(h, (0, 0, d, d))  # [B, T + 2d, W]
+        h = torch.cat([wide[:, :frames], h, wide[:, 2 * d :]], dim=-1)  # [B, T, 3W]
+        return x + self.dropout(self.out(F.gelu(self.mix(h))))
+
+
+class Stage1(nn.Module):
+    """The network; standardisation of its input is stored beside the weights."""
+
+    feature_mean: Tensor
+    feature_std: Tensor
+
+    def __init__(self, config: Stage1Config) -> None:
+        super().__init__()
+        self.config = config
+        width, pooled = config.width, config.pooled
+        self.register_buffer("feature_mean", torch.zeros(config.features))
+        self.register_buffer("feature_std", torch.ones(config.features))
+        self.stem = nn.Linear(config.features, width)
+        self.blocks = nn.ModuleList(
+            DilatedBlock(width, dilation, config.dropout) for dilation in config.dilations
+        )
+        self.norm = nn.LayerNorm(width)
+        self.action = nn.Linear(width, 1)
+        self.frame_activity = nn.Linear(width, len(config.activities))
+        self.attention = nn.Linear(width, N_POOLS)
+        self.value = nn.Linear(width, N_POOLS * config.mean_values)
+        self.dropout = nn.Dropout(config.dropout)
+        self.polarity = nn.ModuleList(nn.Linear(pooled, len(POLARITIES)) for _ in REGIONS)
+        self.activity = nn.Linear(pooled, len(config.activities))
+        self.level = nn.Sequential(
+            nn.Linear(N_POOLS * pooled, width), nn.GELU(), nn.Linear(width, N_LEVELS)
+        )
+        # Even without faults a layer of at least one output, so that the module list is fixed.
+        self.faults = nn.Linear(N_POOLS * pooled, max(len(config.faults), 1))
+
+    def standardise(self, mean: Tensor, std: Tensor) -> None:
+        """Set the input statistics [D], [D] of the training frames."""
+        self.feature_mean.copy_(mean)
+        self.feature_std.copy_(std.clamp_min(1e-3))
+
+    def forward(self, features: Tensor, valid: Tensor) -> Stage1Output:
+        """features [B, T, D], valid [B, T] bool with at least one True a row."""
+        config = self.config
+        keep = valid.unsqueeze(-1).to(features.dtype)  # [B, T, 1]
+        x = (features - self.feature_mean) / self.feature_std * keep
+        h = self.stem(x)
+        for block in self.blocks:
+            h = block(h, keep)
+        h = self.norm(h)  # [B, T, W]
+        action = self.action(h).squeeze(-1).float()  # [B, T]
+        attention = self._attend(h, action, valid)  # [B, 7, T]
+        pooled = self._pool(h, attention)  # [B, 7, P]
+        flat = self.dropout(pooled.flatten(1))
+        regions = [head(pooled[:, i]) for i, head in enumerate(self.polarity)]
+        return Stage1Output(
+            level=self.level(flat).float(),
+            activity=self.activity(pooled[:, GLOBAL_POOL]).float(),
+            polarity=torch.stack(regions, dim=1).float(),
+            features=pooled,
+            action=action,
+            frame_activity=self.frame_activity(h).float(),
+            attention=attention,
+            faults=self.faults(flat).float()[:, : len(config.faults)],
+        )
+
+    def _attend(self, h: Tensor, action: Tensor, valid: Tensor) -> Tensor:
+        """Softmax over valid frames, weaker where the frame is in no repetition: [B, 7, T]."""
+        inside = F.logsigmoid(action.detach()).clamp_min(_ACTION_FLOOR)  # [B, T]
+        scores = self.attention(h).float() + inside.unsqueeze(-1)  # [B, T, 7]
+        scores = scores.masked_fill(~valid.unsqueeze(-1), float("-inf"))
+        return scores.softmax(dim=1).transpose(1, 2)
+
+    def _pool(self, h: Tensor, attention: Tensor) -> Tensor:
+        """Weighted mean of all values and weighted deviation of the first few: [B, 7, P]."""
+        batch, frames, _ = h.shape
+        values = F.gelu(self.value(h)).float().view(batch, frames, N_POOLS, -1)  # [B, T, 7, M]
+        mean = torch.einsum("bpt,btpm->bpm", attention, values)
+        some = values[..., : self.config.spread_values]
+        square = torch.einsum("bpt,btpm->bpm", attention, some.square())
+        spread = (square - mean[..., : self.config.spread_values].square()).clamp_min(0)
+        return torch.cat([mean, (spread + 1e-4).sqrt()], dim=-1)
+
+
+def heaviest_windows(
+    attention: Tensor, fps: float, *, seconds: float = 2.0, count: int = 1
+) -> list[tuple[float, float, float]]:
+    """Non-overlapping windows with most attention, heaviest first.
+
+    Args:
+        attention: [T] weights of one clip without padding, sum 1.
+        fps: their rate; seconds: length of a window (the whole clip when that is shorter).
+    Returns:
+        Up to `count` of (start s, end s, weight in 0..1).
+    """
+    weights = attention.detach().double().clone()
+    size = min(max(round(seconds * fps), 1), len(weights))
+    free = torch.ones(len(weights) - size + 1, dtype=torch.bool)
+    windows = weights.unfold(0, size, 1).sum(dim=1)  # [T - size + 1]
+    found: list[tuple[float, float, float]] = []
+    while len(found) < count and free.any():
+        first = int(torch.where(free, windows, windows.new_tensor(-1.0)).argmax())
+        found.append((first / fps, (first + size) / fps, min(float(windows[first]), 1.0)))
+        free[max(first - size + 1, 0) : first + size] = False
+    return found

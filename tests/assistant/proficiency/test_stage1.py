@@ -1,0 +1,94 @@
+"""Stage 1: padding, receptive field, attention, and where its moments come from."""
+
+import math
+
+import pytest
+import torch
+
+from assistant.errors import PoiseError
+from assistant.proficiency.stage1 import (
+    GLOBAL_POOL,
+    N_POOLS,
+    Stage1,
+    Stage1Config,
+    heaviest_windows,
+)
+
+
+@pytest.fixture(scope="module")
+def net() -> Stage1:
+    torch.manual_seed(0)
+    config = Stage1Config(features=9, activities=("a", "b", "walk"), known=2, faults=("f", "g"))
+    return Stage1(config).eval()
+
+
+def test_shapes(net: Stage1) -> None:
+    out = net(torch.randn(2, 40, 9), torch.ones(2, 40, dtype=torch.bool))
+    assert out.level.shape == (2, 4)
+    assert out.activity.shape == (2, 3)
+    assert out.polarity.shape == (2, 6, 3)
+    assert out.features.shape == (2, N_POOLS, 64)
+    assert out.frame_activity.shape == (2, 40, 3)
+    assert out.attention.shape == (2, N_POOLS, 40)
+    assert out.faults.shape == (2, 2)
+
+
+def test_size_is_that_of_a_mini() -> None:
+    names = tuple("abcdefghi")
+    net = Stage1(Stage1Config(features=114, activities=names, known=2, faults=names))
+    assert 250_000 < sum(p.numel() for p in net.parameters()) < 800_000
+
+
+def test_junk_in_padding_changes_nothing(net: Stage1) -> None:
+    clip = torch.randn(1, 30, 9)
+    alone = net(clip, torch.ones(1, 30, dtype=torch.bool))
+    padded = torch.randn(3, 55, 9) * 100
+    padded[1, :30] = clip
+    valid = torch.ones(3, 55, dtype=torch.bool)
+    valid[1, 30:] = False
+    row = net(padded, valid)
+    for name in ("level", "activity", "polarity", "features", "faults"):
+        torch.testing.assert_close(getattr(row, name)[1:2], getattr(alone, name))
+    torch.testing.assert_close(row.action[1:2, :30], alone.action)
+    torch.testing.assert_close(row.attention[1:2, :, :30], alone.attention)
+    assert (row.attention[1, :, 30:] == 0).all()
+
+
+def test_a_frame_sees_about_two_and_a_half_seconds(net: Stage1) -> None:
+    x = torch.randn(1, 101, 9, requires_grad=True)
+    net(x, torch.ones(1, 101, dtype=torch.bool)).action[0, 50].backward()
+    touched = torch.nonzero(x.grad.abs().sum(-1)[0]).flatten()
+    reach = sum(net.config.dilations)
+    assert (touched.min(), touched.max()) == (50 - reach, 50 + reach)
+    assert 2.0 <= (2 * reach + 1) / 15 <= 3.0
+
+
+def test_attention_is_weaker_outside_repetitions(net: Stage1) -> None:
+    h = torch.zeros(1, 4, net.config.width)
+    action = torch.tensor([[9.0, 9.0, -9.0, -9.0]])
+    attention = net._attend(h, action, torch.ones(1, 4, dtype=torch.bool)).detach()
+    weights = attention[0, GLOBAL_POOL].tolist()
+    assert sum(weights) == pytest.approx(1.0)
+    assert weights[0] / weights[2] == pytest.approx(math.exp(5), rel=1e-2)
+
+
+def test_heaviest_windows_are_two_seconds_and_do_not_overlap() -> None:
+    weights = torch.full((90,), 0.1 / 90)
+    weights[40:50] += 0.06
+    weights[75:80] += 0.06
+    first, second = heaviest_windows(weights, 15.0, count=2)
+    assert first[1] - first[0] == pytest.approx(2.0)
+    assert first[0] <= 40 / 15 and first[1] >= 50 / 15
+    assert first[2] == pytest.approx(0.6 + 30 * 0.1 / 90)
+    assert second[0] >= first[1] and second[2] < first[2]
+
+
+def test_a_short_clip_is_one_window() -> None:
+    assert heaviest_windows(torch.full((15,), 1 / 15), 15.0, count=3) == [
+        (0.0, 1.0, pytest.approx(1.0))
+    ]
+
+
+def test_configuration_names_all_its_faults() -> None:
+    with pytest.raises(PoiseError, match=r"known 3.*spread_values"):
+        Stage1Config(features=9, activities=("a",), known=3, spread_values=99)
