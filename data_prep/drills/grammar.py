@@ -91,7 +91,9 @@ class Grammar:
 
     def unknown_slots(self, templates: Iterable[str]) -> list[str]:
         """Slots, of these templates or of what they lead to, that name no rule."""
-        missing, seen, open_texts = set(), set(), list(templates)
+        missing: set[str] = set()
+        seen: set[str] = set()
+        open_texts = list(templates)
         while open_texts:
             for name in slots(open_texts.pop()) - seen:
                 seen.add(name)
