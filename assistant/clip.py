@@ -56,9 +56,7 @@ class PoseSequence:
         """The frames with times in [start, end) seconds; at least one frame."""
         first = min(max(round(start * self.fps), 0), len(self) - 1)
         last = min(max(round(end * self.fps), first + 1), len(self))
-        return replace(
-            self, joints=self.joints[first:last], confidence=self.confidence[first:last]
-        )
+        return replace(self, joints=self.joints[first:last], confidence=self.confidence[first:last])
 
     def at_times(self, times: np.ndarray, fps: float) -> "PoseSequence":
         """Linear interpolation at `times` [N] seconds (clamped to the clip)."""

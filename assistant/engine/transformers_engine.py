@@ -111,7 +111,9 @@ class TransformersEngine:
             ids = [token for token in row if token != pad]
             answers.append(
                 Generation(
-                    text=self.processor.tokenizer.decode(ids, skip_special_tokens=False),
+                    text=self.processor.tokenizer.decode(
+                        ids, skip_special_tokens=not options.pose_codes
+                    ),
                     token_ids=ids,
                     code_probabilities=self._code_probabilities(output.logits, i)
                     if options.pose_codes
@@ -125,7 +127,9 @@ class TransformersEngine:
         config = self.model.config
         codes = slice(config.pose_code_start, config.pose_code_start + config.codebook_size)
         stride = config.tokens_per_frame + 1
-        steps = torch.stack([logits[t][row, codes] for t in range(config.correction_frames * stride)])
+        steps = torch.stack(
+            [logits[t][row, codes] for t in range(config.correction_frames * stride)]
+        )
         shaped = steps.view(config.correction_frames, stride, -1)[:, : config.tokens_per_frame]
         return shaped.float().softmax(-1).cpu().numpy()
 
@@ -173,7 +177,11 @@ class TransformersEngine:
         first = prefix.logits[:, -1].float().log_softmax(-1)  # [1, vocabulary]
         sums = []
         for begin in range(0, len(token_ids), SCORE_BATCH):
-            sums.append(self._score_chunk(prefix.past_key_values, first, token_ids[begin : begin + SCORE_BATCH]))
+            sums.append(
+                self._score_chunk(
+                    prefix.past_key_values, first, token_ids[begin : begin + SCORE_BATCH]
+                )
+            )
         return np.concatenate(sums), np.array([len(ids) for ids in token_ids])
 
     def _score_chunk(
@@ -189,8 +197,10 @@ class TransformersEngine:
         total = first[:, ids[:, 0]].squeeze(0)  # [n]
         if width > 1:
             cache = DynamicCache(
-                [(layer.keys.expand(count, -1, -1, -1), layer.values.expand(count, -1, -1, -1))
-                 for layer in prefix.layers]
+                [
+                    (layer.keys.expand(count, -1, -1, -1), layer.values.expand(count, -1, -1, -1))
+                    for layer in prefix.layers
+                ]
             )
             # Padding stands after each continuation: causal attention never looks at it.
             output = self.model.language_model(

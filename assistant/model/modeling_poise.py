@@ -75,8 +75,14 @@ class PoiseForConditionalGeneration(PoisePreTrainedModel, GenerationMixin):
             return getattr(self, f"{modality}_token")(features)[mask.view(-1, 1)]
         return getattr(self, f"{modality}_mapper")(features)[mask]
 
-    def embed(self, input_ids: torch.Tensor, features: dict[str, Any]) -> torch.Tensor:
+    def embed(
+        self,
+        input_ids: torch.Tensor,
+        features: dict[str, tuple[torch.Tensor | None, torch.Tensor | None]],
+    ) -> torch.Tensor:
         """Token embeddings [B, T, width] with each placeholder replaced by its feature row.
+
+        `features` gives the values and the presence mask of each modality (see `rows`).
 
         Raises:
             PoiseError: a modality has not exactly as many placeholders as rows.
@@ -84,12 +90,11 @@ class PoiseForConditionalGeneration(PoisePreTrainedModel, GenerationMixin):
         embeddings = self.get_input_embeddings()(input_ids)
         for modality in MODALITIES:
             place = input_ids == getattr(self.config, f"{modality}_token_id")  # [B, T]
-            values = features.get(f"{modality}_features")
-            if values is None:
+            values, mask = features.get(modality, (None, None))
+            if values is None or mask is None:
                 rows = embeddings.new_zeros(0, embeddings.shape[-1])
             else:
-                values = values.to(self.pose_mapper.align.scale.dtype)
-                rows = self.rows(modality, values, features[f"{modality}_mask"])
+                rows = self.rows(modality, values.to(self.score_token.align.scale.dtype), mask)
             if int(place.sum()) != len(rows):
                 raise PoiseError(
                     f"the prompt does not match its {modality} features",
@@ -110,6 +115,16 @@ class PoiseForConditionalGeneration(PoisePreTrainedModel, GenerationMixin):
         inputs_embeds: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         label_weights: torch.Tensor | None = None,
+        video_features: torch.Tensor | None = None,
+        video_mask: torch.Tensor | None = None,
+        pose_features: torch.Tensor | None = None,
+        pose_mask: torch.Tensor | None = None,
+        score_features: torch.Tensor | None = None,
+        score_mask: torch.Tensor | None = None,
+        regions_features: torch.Tensor | None = None,
+        regions_mask: torch.Tensor | None = None,
+        stage1_features: torch.Tensor | None = None,
+        stage1_mask: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast:
         """Logits [B, T, vocabulary]; with `labels` [B, T] (-100: ignored) the mean cross-entropy.
@@ -117,9 +132,15 @@ class PoiseForConditionalGeneration(PoisePreTrainedModel, GenerationMixin):
         `labels` stand at the position of their own token: the shift by one happens here and nowhere
         else. `label_weights` [B, T] weigh single tokens (the label's tokens, say).
         """
-        features = {k: kwargs.pop(k) for k in FEATURE_ARGUMENTS if k in kwargs}
         if inputs_embeds is None:
-            inputs_embeds = self.embed(input_ids, features)
+            values = (
+                (video_features, video_mask),
+                (pose_features, pose_mask),
+                (score_features, score_mask),
+                (regions_features, regions_mask),
+                (stage1_features, stage1_mask),
+            )
+            inputs_embeds = self.embed(input_ids, dict(zip(MODALITIES, values, strict=True)))
         outputs = self.language_model(
             inputs_embeds=inputs_embeds, attention_mask=attention_mask, **kwargs
         )
@@ -143,7 +164,9 @@ def shifted_cross_entropy(
     """Weighted mean of -log p(label at t+1 | tokens up to t) over the supervised positions."""
     targets = labels[:, 1:]
     keep = targets != -100
-    losses = nn.functional.cross_entropy(logits[:, :-1][keep].float(), targets[keep], reduction="none")
+    losses = nn.functional.cross_entropy(
+        logits[:, :-1][keep].float(), targets[keep], reduction="none"
+    )
     if weights is None:
         return losses.mean()
     chosen = weights[:, 1:][keep].float()

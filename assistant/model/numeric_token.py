@@ -21,9 +21,7 @@ class NumericToken(nn.Module):
     def __init__(self, size: int, hidden: int, out: int) -> None:
         super().__init__()
         self.size = size
-        self.layers = nn.Sequential(
-            nn.Linear(size, hidden), nn.GELU(), nn.Linear(hidden, out)
-        )
+        self.layers = nn.Sequential(nn.Linear(size, hidden), nn.GELU(), nn.Linear(hidden, out))
         self.align = AdaptiveNorm(out)
 
     def forward(self, numbers: torch.Tensor) -> torch.Tensor:

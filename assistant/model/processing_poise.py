@@ -81,16 +81,13 @@ class PoiseProcessor(ProcessorMixin):
         """Token ids of a piece of text, nothing added before or after."""
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
-    def encode_with_labels(
-        self, messages: Sequence[dict[str, str]]
-    ) -> tuple[list[int], list[int]]:
+    def encode_with_labels(self, messages: Sequence[dict[str, str]]) -> tuple[list[int], list[int]]:
         """Token ids of a whole conversation and labels: assistant tokens and their end-of-turn."""
         encoded = self.tokenizer.apply_chat_template(
             list(messages),
             tokenize=True,
             return_dict=True,
             return_assistant_tokens_mask=True,
-            tokenizer_kwargs={"add_special_tokens": False},
         )
         ids, mask = encoded["input_ids"], encoded["assistant_masks"]
         if not any(mask):
@@ -159,9 +156,7 @@ class PoiseProcessor(ProcessorMixin):
         return self.collate(token_ids, inputs, padding_side="left")
 
 
-def stack_features(
-    modality: str, rows: Sequence[np.ndarray | None]
-) -> dict[str, torch.Tensor]:
+def stack_features(modality: str, rows: Sequence[np.ndarray | None]) -> dict[str, torch.Tensor]:
     """`{modality}_features` and `{modality}_mask` of a batch; empty when no sample has any."""
     present = [row for row in rows if row is not None and len(row)]
     if not present:

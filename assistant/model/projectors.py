@@ -24,9 +24,10 @@ class AdaptiveNorm(nn.Module):
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         centred = rows - rows.mean(-1, keepdim=True)
-        return centred * torch.rsqrt(rows.var(-1, keepdim=True, unbiased=False) + 1e-6) * (
-            self.scale
-        ) + self.shift
+        return (
+            centred * torch.rsqrt(rows.var(-1, keepdim=True, unbiased=False) + 1e-6) * (self.scale)
+            + self.shift
+        )
 
 
 class AttentiveGatedProjector(nn.Module):
@@ -86,9 +87,9 @@ class MlpProjector(nn.Module):
         """[B, V, width] and a view mask [B, V] -> rows [B, V, out] ([B, 1, out] when fused)."""
         if self.fused:
             weight = mask.to(features.dtype).unsqueeze(-1)
-            features = (features * weight).sum(1, keepdim=True) / weight.sum(
-                1, keepdim=True
-            ).clamp(min=1)
+            features = (features * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp(
+                min=1
+            )
         return self.layers(features)
 
 

@@ -1,0 +1,52 @@
+"""Where a checkpoint's parts lie, and the hashes that name it in results."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from assistant.errors import PoiseError
+
+WEIGHTS_FOLDER = Path(__file__).parent / "weights"
+DEFAULT_NAME = "poise-mini"
+LANGUAGE_FOLDER = "language"
+LIBRARY_FOLDER = "library"
+CARD_FILE = "checkpoint.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One folder with all parts; `level_basis` says what its levels were learned from."""
+
+    folder: Path
+    name: str
+    level_basis: str
+
+    @classmethod
+    def open(cls, folder: Path | None = None) -> "Checkpoint":
+        """The checkpoint in `folder`, by default the one that ships with Poise."""
+        folder = WEIGHTS_FOLDER / DEFAULT_NAME if folder is None else folder
+        card = folder / CARD_FILE
+        if not card.is_file():
+            raise PoiseError(
+                f"no checkpoint in {folder}",
+                got=f"no {CARD_FILE}",
+                expected="a folder that `poise train` wrote",
+                remedy="train one with `poise train mini`, or give another folder by --model",
+            )
+        settings = json.loads(card.read_text("utf-8"))
+        return cls(folder, settings["name"], settings["level_basis"])
+
+    def write(self) -> None:
+        """Write the card that makes the folder a checkpoint."""
+        settings = {"name": self.name, "level_basis": self.level_basis}
+        (self.folder / CARD_FILE).write_text(json.dumps(settings, indent=1) + "\n", "utf-8")
+
+    def sha256(self) -> str:
+        """One hash over the names and bytes of every file of the checkpoint."""
+        digest = hashlib.sha256()
+        for path in sorted(self.folder.rglob("*")):
+            if path.is_file() and path.suffix != ".md":
+                digest.update(path.relative_to(self.folder).as_posix().encode())
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
+        return digest.hexdigest()

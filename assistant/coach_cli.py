@@ -1,0 +1,163 @@
+"""`poise coach`: level, commentary, demonstration and corrected pose for one or several clips."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from assistant.errors import PoiseError
+
+if TYPE_CHECKING:
+    from assistant.clip import Clip, PoseSequence
+    from assistant.clip_input import PoseResult
+    from assistant.coach import Coach, CoachResult
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+STRIP_FRAMES = 12
+ViewFile = Annotated[Path | None, typer.Option(help="A video of this view of the same take.")]
+
+
+@app.command()
+def coach(
+    clips: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Videos (mp4, mov, webm), pose files (npz) or Ego-Exo4D body JSON."),
+    ] = None,
+    ego: ViewFile = None,
+    exo1: ViewFile = None,
+    exo2: ViewFile = None,
+    exo3: ViewFile = None,
+    exo4: ViewFile = None,
+    pose: Annotated[Path | None, typer.Option(help="The 3D pose of the take (npz).")] = None,
+    activity: Annotated[str | None, typer.Option(help="Judge the clip as this activity.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a clip.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for an HTML report of each clip.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Recorded in the result.")] = 0,
+    model: Annotated[Path | None, typer.Option(help="Folder of another checkpoint.")] = None,
+    pose_model: Annotated[
+        Path | None, typer.Option(help="A MediaPipe .task file for newer MediaPipe versions.")
+    ] = None,
+) -> None:
+    """Coach clips: what level, what to fix first, who shows it, and how it would look."""
+    views = {"ego": ego, "exo1": exo1, "exo2": exo2, "exo3": exo3, "exo4": exo4}
+    given = {name: path for name, path in views.items() if path is not None}
+    paths: list[Path | None] = list(clips or [])
+    if len(paths) > 1 and (given or pose is not None):
+        raise PoiseError(
+            "several clips with options of one take",
+            got=f"{len(paths)} clips and {', '.join([*given, *(['pose'] if pose else [])])}",
+            expected="one clip with its views, or several clips without",
+        )
+    if not paths and not given and pose is None:
+        raise typer.BadParameter("name a clip, a view or a pose", param_hint="CLIP")
+    _check_report_folder(report)
+
+    from assistant.clip_input import load_clip
+
+    loaded = [load_clip(path, given, pose) for path in paths or [None]]
+    from assistant.coach import Coach
+
+    coach_ = Coach.from_pretrained(model)
+    coach_.check_activity(activity)
+    for clip in loaded:
+        _coach_one(coach_, clip, activity, as_json, report, seed, pose_model)
+
+
+def _coach_one(
+    coach_: "Coach",
+    clip: "Clip",
+    activity: str | None,
+    as_json: bool,
+    report: Path | None,
+    seed: int,
+    pose_model: Path | None,
+) -> None:
+    """Coach one clip, print the answer and write its report."""
+    from assistant.clip_input import resolve_pose
+    from assistant.progress import progress_bar
+
+    if clip.pose is not None:
+        resolved = resolve_pose(clip)
+    else:
+        with progress_bar(f"pose of {clip.clip_id}") as progress:
+            resolved = resolve_pose(clip, progress=progress, pose_model=pose_model)
+    result = coach_.coach_clip(clip, resolved.pose, activity=activity, seed=seed)
+    record = result.feedback.to_json()
+    if report is not None:
+        path = write_files(report, clip, resolved, result, record)
+    if as_json:
+        print(json.dumps(record), flush=True)
+    else:
+        from assistant.plain import describe
+
+        print(describe(record))
+    if report is not None:
+        print(path, file=sys.stderr if as_json else sys.stdout, flush=True)
+
+
+def write_files(
+    folder: Path, clip: "Clip", resolved: "PoseResult", result: "CoachResult", record: dict
+) -> Path:
+    """The corrected pose and the HTML report; `record` is told where the pose lies."""
+    from assistant.pose.read import write_pose
+    from assistant.web.report import write_report
+
+    if result.correction is not None:
+        path = folder / f"{clip.clip_id}.correction.npz"
+        folder.mkdir(parents=True, exist_ok=True)
+        write_pose(path, result.correction)
+        record["correction"]["pose"] = str(path)
+    return write_report(
+        record,
+        folder,
+        learner=resolved.pose,
+        demonstration=result.demonstration,
+        correction=result.correction,
+        frames=strip_frames(clip, resolved, result.window),
+    )
+
+
+def strip_frames(clip: "Clip", resolved: "PoseResult", window: tuple[float, float] | None) -> list:
+    """Frames with overlay for the report: of the window, or of the whole clip if not judged."""
+    from assistant.video.decode import frames, probe
+    from assistant.video.sampling import uniform_times
+    from assistant.web.report import ReportFrame
+
+    view = resolved.view or next(
+        (v for v in clip.views if v != "ego"), next(iter(clip.views), None)
+    )
+    if view is None:
+        return []
+    start, end = window or (0.0, probe(clip.views[view]).duration)
+    times = uniform_times(start, min(end, probe(clip.views[view]).duration), STRIP_FRAMES)
+    estimate, strip = resolved.estimate, []
+    for time, picture in frames(clip.views[view], times):
+        points = None
+        if estimate is not None:
+            nearest = int(abs(estimate.times - time).argmin())
+            points = estimate.overlay[nearest]
+        strip.append(ReportFrame(time, picture, points))
+    return strip
+
+
+def _check_report_folder(report: Path | None) -> None:
+    """Fail before any work when the report could not be written."""
+    if report is None:
+        return
+    import tempfile
+
+    try:
+        report.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=report):
+            pass
+    except OSError as error:
+        raise PoiseError(
+            f"cannot write the report into {report}",
+            got=error.strerror or str(error),
+            remedy="give a writable folder with --report DIR",
+        ) from error

@@ -1,0 +1,109 @@
+"""From a pose (and views) to what the language model reads: the same code in coaching and training.
+
+`Perception` holds the frozen parts: pose tokenizer, video encoder, Stage 1 with its calibration.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from assistant.model.processing_poise import ModelInputs
+from assistant.pose.normalise import NormalisedPose, rotate_yaw
+from assistant.proficiency.assess import recrop
+from assistant.tasks.window import WindowFrames, cut_window, window_around
+
+if TYPE_CHECKING:
+    from assistant.pose.tokenizer import PoseTokenizer
+    from assistant.proficiency.assess import Assessment, Assessor
+    from assistant.video.encoder import VideoEncoder
+
+POSE_TOKENIZER_FOLDER = "pose_tokenizer"
+VIDEO_ENCODER_FOLDER = "video_encoder"
+PROFICIENCY_FOLDER = "proficiency"
+
+
+@dataclass(frozen=True)
+class Perception:
+    """The frozen parts in front of the language model."""
+
+    pose_tokenizer: "PoseTokenizer"
+    assessor: "Assessor"
+    video_encoder: "VideoEncoder | None" = None
+
+    @classmethod
+    def from_pretrained(cls, folder: Path) -> "Perception":
+        """Load the sub-folders of a checkpoint; the video encoder may be absent."""
+        from assistant.pose.tokenizer import PoseTokenizer
+        from assistant.proficiency.assess import Assessor
+        from assistant.video.encoder import VideoEncoder
+
+        tokenizer = PoseTokenizer.from_pretrained(folder / POSE_TOKENIZER_FOLDER)
+        video = folder / VIDEO_ENCODER_FOLDER
+        return cls(
+            pose_tokenizer=tokenizer,
+            assessor=Assessor.from_pretrained(folder / PROFICIENCY_FOLDER, tokenizer),
+            video_encoder=VideoEncoder.from_pretrained(video) if video.is_dir() else None,
+        )
+
+    def encode_window(self, window: WindowFrames) -> tuple[np.ndarray, np.ndarray]:
+        """Pose features [10, M * D + 3] for the mapper and codes [10, M] of a window."""
+        features, codes = self.encode_windows([window])
+        return features[0], codes[0]
+
+    def encode_windows(self, windows: Sequence[WindowFrames]) -> tuple[np.ndarray, np.ndarray]:
+        """`encode_window` of many windows at once: [N, 10, M * D + 3] and [N, 10, M]."""
+        import torch
+
+        joints = torch.from_numpy(np.concatenate([w.joints for w in windows])).float()
+        with torch.inference_mode():
+            embeddings = self.pose_tokenizer.encode(joints)  # [N * 10, M, D]
+            codes, _ = self.pose_tokenizer.quantise(embeddings)
+        flat = embeddings.reshape(len(windows), len(windows[0].joints), -1).numpy()
+        heights = np.stack([w.heights for w in windows])
+        features = np.concatenate([flat, heights], axis=-1).astype(np.float32)
+        return features, codes.reshape(len(windows), len(windows[0].joints), -1).numpy()
+
+
+def turned(pose: NormalisedPose, yaw: float) -> NormalisedPose:
+    """The same motion with the heading `yaw` (radians from world +x) removed instead of its own."""
+    turn = pose.yaw - yaw
+    return replace(pose, joints=rotate_yaw(pose.joints, turn).astype(np.float32), yaw=yaw)
+
+
+def focus_window(pose: NormalisedPose, assessment: "Assessment") -> WindowFrames:
+    """The window around the heaviest moment, in the heading of the assessed span.
+
+    Args:
+        pose: the whole clip; the moments and the window are in its seconds.
+    """
+    heaviest = max(assessment.moments, key=lambda moment: moment.weight)
+    start, _ = window_around((heaviest.start + heaviest.end) / 2, pose.duration)
+    yaw = recrop(pose, assessment.span).yaw
+    return cut_window(turned(pose, yaw), start)
+
+
+def model_inputs(
+    assessment: "Assessment",
+    pose_features: np.ndarray,
+    *,
+    video: np.ndarray | None = None,
+    frames: int = 8,
+) -> ModelInputs:
+    """The features of one clip for the prompt.
+
+    Args:
+        assessment: numbers and pooled features of Stage 1 and its calibration.
+        pose_features: [10, M * D + 3] of the focus window.
+        video: [V, D] features of the views, or None.
+    """
+    return ModelInputs(
+        video=video,
+        pose=pose_features,
+        score=np.asarray(assessment.score_vector(), dtype=np.float32),
+        regions=np.asarray(assessment.regions, dtype=np.float32).reshape(-1),
+        stage1=np.asarray(assessment.features, dtype=np.float32),
+        frames=frames,
+    )

@@ -1,0 +1,65 @@
+"""The feedback record as text for people."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from prompts.vocabulary import LEVELS, NEEDS_IMPROVEMENT, POLARITIES
+
+SIGNS = {POLARITIES[NEEDS_IMPROVEMENT]: "to improve", "correct": "good"}
+
+
+def describe(record: Mapping[str, Any]) -> str:
+    """Several lines: activity, level, what to fix first, remarks with evidence, demonstration."""
+    clip, activity = record["clip"], record["activity"]
+    lines = [f"{clip['id']} ({clip['duration']:.1f} s)"]
+    if not record["judged"]:
+        lines += ["Not judged.", record["abstain_reason"], *_measurements(record)]
+        return "\n".join(lines)
+    found = record["proficiency"]
+    lines.append(f"Activity: {_words(activity['name'])} ({activity['probability']:.0%})")
+    chances = ", ".join(f"{n} {p:.0%}" for n, p in zip(LEVELS, found["probabilities"], strict=True))
+    lines.append(f"Level: {found['level']} ({chances})")
+    lines.append(f"       {record['provenance']['level_basis']}")
+    if record["focus"]:
+        first = record["remarks"][record["focus"]["remark"]]
+        lines.append(f"Fix first: {first['text']}")
+        if record["focus"]["drill"]:
+            lines.append(f"Practise: {record['focus']['drill']}")
+    lines.append("Remarks:")
+    lines += [_remark(remark) for remark in record["remarks"]]
+    if record["demonstrations"]:
+        best = record["demonstrations"][0]
+        lines.append(f"Watch: {best['id']} ({best['pa_mpjpe_mm']:.0f} mm from your motion)")
+    corrected = record["correction"]
+    lines.append(
+        f"Corrected pose: {corrected['start']:.1f} to {corrected['end']:.1f} s, "
+        f"{corrected['pa_mpjpe_to_learner_mm']:.0f} mm from yours; level by the scores "
+        f"{corrected['level_before']} -> {corrected['level_after']}"
+    )
+    return "\n".join([*lines, *_measurements(record)])
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _remark(remark: Mapping[str, Any]) -> str:
+    when = f" [{remark['start']:.1f}-{remark['end']:.1f} s]" if remark["start"] is not None else ""
+    line = f"  {remark['region']} ({SIGNS[remark['polarity']]}){when}: {remark['text']}"
+    shown = remark["evidence"]
+    if shown:
+        verdict = "supported" if remark["supported"] else "not supported by the measurement"
+        line += (
+            f"\n      {_words(shown['quantity'])} {shown['value']:.0f} ± {shown['error']:.0f}"
+            f" {shown['unit']}, simulated experts {shown['expert_mean']:.0f} ±"
+            f" {shown['expert_std']:.0f}: {verdict}"
+        )
+    return line
+
+
+def _measurements(record: Mapping[str, Any]) -> list[str]:
+    rows = [
+        f"  {_words(m['quantity'])}: {m['value']:.1f} ± {m['error']:.1f} {m['unit']}"
+        for m in record["measurements"]
+    ]
+    return ["Measurements:", *rows] if rows else []

@@ -1,0 +1,191 @@
+"""Training samples of the language model: one simulated clip becomes one or two conversations.
+
+A conversation holds the clip's prompt, its label and commentary (F_t), then either the corrected
+codes (F_g) or the demonstration's codes (F_r): the tasks share their prefix in one sequence.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from assistant.demos.library import Demonstration, Library
+from assistant.model.processing_poise import IGNORED, ModelInputs, PoiseProcessor
+from assistant.perception import Perception, focus_window, model_inputs, turned
+from assistant.pose.alignment import pa_mpjpe
+from assistant.pose.normalise import NormalisedPose, normalise
+from assistant.tasks.commentary import prompt_pieces
+from assistant.tasks.window import WINDOW_FPS, WindowFrames, cut_window
+from prompts.parse import COMMENTARY_PREFIX, LABEL_PREFIX
+from prompts.render import Message, render_messages
+
+if TYPE_CHECKING:
+    from data_prep.drills.simulate import Drill
+
+    from assistant.proficiency.assess import Assessment
+
+
+@dataclass(frozen=True)
+class PerceivedClip:
+    """A drill as the language model meets it.
+
+    Attributes:
+        window: the learner's frames; twin: [10, 17, 3] the fault-free motion in the same heading.
+        inputs: features of the prompt.
+        learner_codes, twin_codes: [10, M].
+        gold: index of the library item nearest to the twin, -1 without a library.
+        answer: label and commentary as the model should write them.
+    """
+
+    drill: "Drill"
+    window: WindowFrames
+    twin: np.ndarray
+    inputs: ModelInputs
+    learner_codes: np.ndarray
+    twin_codes: np.ndarray
+    gold: int
+    answer: str
+
+
+def twin_window(drill: "Drill", window: WindowFrames) -> WindowFrames:
+    """The twin's frames of the learner's window, in the learner's heading."""
+    return cut_window(turned(normalise(drill.twin), window.yaw), window.start)
+
+
+def library_frames(items: Sequence[Demonstration]) -> np.ndarray:
+    """[N, 10, 17, 3] the correction-window frames of library items."""
+    step = round(items[0].fps / WINDOW_FPS)
+    return np.stack([item.joints[::step] for item in items])
+
+
+def nearest_item(frames: np.ndarray, candidates: np.ndarray) -> tuple[int, float]:
+    """Index and PA-MPJPE (mm, mean over frames) of the candidate [N, 10, 17, 3] nearest to
+    `frames` [10, 17, 3]."""
+    errors = pa_mpjpe(candidates, np.broadcast_to(frames, candidates.shape)).mean(-1)
+    best = int(errors.argmin())
+    return best, float(errors[best])
+
+
+def perceive(
+    drills: Sequence["Drill"],
+    poses: Sequence[NormalisedPose],
+    assessments: Sequence["Assessment"],
+    perception: Perception,
+    answers: Sequence[str],
+    *,
+    library: Library | None = None,
+    videos: Sequence[np.ndarray | None] | None = None,
+) -> list[PerceivedClip]:
+    """Windows, codes and prompt features of many clips.
+
+    Args:
+        poses: what the learner's camera saw of each drill, normalised (with noise).
+        assessments: of those poses; their scores must be out of sample for training.
+        answers: the text to learn, one a clip.
+        videos: [V, D] features per clip, or None.
+    """
+    windows = [focus_window(p, a) for p, a in zip(poses, assessments, strict=True)]
+    twins = [twin_window(d, w) for d, w in zip(drills, windows, strict=True)]
+    features, codes = perception.encode_windows(windows)
+    _, twin_codes = perception.encode_windows(twins)
+    by_activity = {} if library is None else _library_by_activity(library)
+    clips = []
+    for i, drill in enumerate(drills):
+        gold = -1
+        if drill.activity in by_activity:
+            places, candidates = by_activity[drill.activity]
+            gold = places[nearest_item(twins[i].joints, candidates)[0]]
+        video = None if videos is None else videos[i]
+        clips.append(
+            PerceivedClip(
+                drill=drill,
+                window=windows[i],
+                twin=twins[i].joints,
+                inputs=model_inputs(assessments[i], features[i], video=video),
+                learner_codes=codes[i],
+                twin_codes=twin_codes[i],
+                gold=gold,
+                answer=answers[i],
+            )
+        )
+    return clips
+
+
+def _library_by_activity(library: Library) -> dict[str, tuple[list[int], np.ndarray]]:
+    found = {}
+    for activity in sorted({item.activity for item in library.items}):
+        places = [i for i, item in enumerate(library.items) if item.activity == activity]
+        found[activity] = (places, library_frames([library.items[i] for i in places]))
+    return found
+
+
+@dataclass(frozen=True)
+class TokenSample:
+    """Token ids, labels (IGNORED where not supervised) and weights of one conversation."""
+
+    ids: list[int]
+    labels: list[int]
+    weights: list[float]
+    inputs: ModelInputs
+
+
+def correction_messages(
+    clip: PerceivedClip, commentary: str, *, demonstration: np.ndarray | None, supervised: bool
+) -> list[Message]:
+    """F_t then F_g in one conversation."""
+    messages = render_messages(
+        "correction",
+        commentary=commentary,
+        learner_codes=clip.learner_codes.tolist(),
+        demonstration=None if demonstration is None else demonstration.tolist(),
+        target=clip.twin_codes.tolist(),
+        **prompt_pieces(clip.inputs),
+    )
+    return supervise(messages) if supervised else messages
+
+
+def retrieval_messages(
+    clip: PerceivedClip, commentary: str, codes: np.ndarray, *, supervised: bool
+) -> list[Message]:
+    """F_t then F_r in one conversation; the demonstration is never in its prompt."""
+    messages = render_messages(
+        "retrieval", commentary=commentary, target=codes.tolist(), **prompt_pieces(clip.inputs)
+    )
+    return supervise(messages) if supervised else messages
+
+
+def supervise(messages: list[Message]) -> list[Message]:
+    """The same messages with every assistant turn learned, the commentary included."""
+    return [{k: v for k, v in message.items() if k != "supervised"} for message in messages]
+
+
+def token_sample(
+    processor: PoiseProcessor,
+    messages: Sequence[Message],
+    inputs: ModelInputs,
+    *,
+    label_weight: float = 1.0,
+) -> TokenSample:
+    """Tokenise a conversation; tokens of the proficiency label weigh `label_weight`."""
+    ids, labels = processor.encode_with_labels(messages)
+    weights = [0.0 if label == IGNORED else 1.0 for label in labels]
+    start, end = label_positions(processor, ids, labels)
+    weights[start:end] = [label_weight] * (end - start)
+    return TokenSample(ids, labels, weights, inputs)
+
+
+def label_positions(
+    processor: PoiseProcessor, ids: Sequence[int], labels: Sequence[int]
+) -> tuple[int, int]:
+    """First and one past the last position of the label's tokens; (0, 0) if it is not learned."""
+    before = processor.text_ids(LABEL_PREFIX)
+    after = processor.text_ids(f". {COMMENTARY_PREFIX}")
+    first = next((i for i, label in enumerate(labels) if label != IGNORED), None)
+    if first is None or list(ids[first : first + len(before)]) != before:
+        return 0, 0
+    start = first + len(before)
+    for end in range(start, min(start + 32, len(ids))):
+        if list(ids[end : end + len(after)]) == after:
+            return start, end + 1  # the full stop belongs to the label
+    return 0, 0
