@@ -9,6 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from assistant.pose.bones import NECK, PELVIS, TREE
 from assistant.skeleton import (
     LEFT_ANKLE,
     LEFT_EAR,
@@ -31,29 +32,6 @@ from assistant.skeleton import (
     RIGHT_WRIST,
 )
 
-PELVIS: Final = N_JOINTS  # two helper points: middle of the hips, middle of the shoulders
-NECK: Final = N_JOINTS + 1
-# (parent, child), parents first. Left and right limbs hang on the trunk, the head on the neck.
-TREE: Final = (
-    (PELVIS, NECK),
-    (PELVIS, LEFT_HIP),
-    (PELVIS, RIGHT_HIP),
-    (NECK, LEFT_SHOULDER),
-    (NECK, RIGHT_SHOULDER),
-    (NECK, NOSE),
-    (NOSE, LEFT_EYE),
-    (NOSE, RIGHT_EYE),
-    (NOSE, LEFT_EAR),
-    (NOSE, RIGHT_EAR),
-    (LEFT_HIP, LEFT_KNEE),
-    (RIGHT_HIP, RIGHT_KNEE),
-    (LEFT_KNEE, LEFT_ANKLE),
-    (RIGHT_KNEE, RIGHT_ANKLE),
-    (LEFT_SHOULDER, LEFT_ELBOW),
-    (RIGHT_SHOULDER, RIGHT_ELBOW),
-    (LEFT_ELBOW, LEFT_WRIST),
-    (RIGHT_ELBOW, RIGHT_WRIST),
-)
 # The same random length for both sides of a body, with a small difference.
 _SIDE_PARTNER: Final = {
     TREE.index((a, b)): TREE.index((c, d))
