@@ -74,6 +74,13 @@ def load_clip(clip: Path | None, views: dict[str, Path], pose: Path | None) -> C
     films = {view: films[view] for view in _known_views(films)}
     for film in films.values():
         _check_video(film)
+    if pose is not None and pose.suffix.lower() in VIDEO_SUFFIXES:
+        raise PoiseError(
+            f"cannot use {pose} as a pose",
+            got="a video",
+            expected="a pose file (.npz) or an Ego-Exo4D body JSON (.json)",
+            remedy="give a video as the clip or by --exo1 FILE",
+        )
     if pose_path is None:
         pose_path = _pose_beside(clip, films)
     stem = clip or next(iter(films.values()), pose_path)

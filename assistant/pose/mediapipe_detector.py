@@ -121,10 +121,17 @@ class _TasksDetector:
                     )
                 )
                 self._landmarker.detect_for_video(self._image(_BLANK), 0)
+        except TypeError as fault:  # its Tasks API wants an older protobuf than Poise's
+            raise PoiseError(
+                f"cannot use pose model {model} with mediapipe {mediapipe.__version__}",
+                got="a version whose Tasks API does not run beside the installed protobuf",
+                expected="mediapipe 0.10.30 or newer, or no --pose-model",
+                remedy="leave --pose-model out: this version brings its own model",
+            ) from fault
         except (RuntimeError, ValueError, OSError) as fault:
             raise PoiseError(
                 f"cannot use pose model {model}",
-                got=str(fault).splitlines()[0][:120] if str(fault) else type(fault).__name__,
+                got=(str(fault).splitlines() or [type(fault).__name__])[0][:120],
                 expected="a pose_landmarker .task file",
                 remedy="download the file again",
             ) from fault

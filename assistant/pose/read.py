@@ -4,6 +4,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +34,7 @@ EGOEXO_FPS: Final = 30.0
 # Thigh plus shin of people from small children to the tallest, metres.
 _LEG_METRES: Final = (0.35, 1.25)
 _UNITS: Final = {"metres": 1.0, "centimetres": 0.01, "millimetres": 0.001}
+_UNIT_NAMES: Final = "metres, centimetres or millimetres"
 _CENTRED_METRES: Final = 2e-3
 _NPZ: Final = "joints [frames, 17, 3] in metres with z up, fps, optionally confidence [frames, 17]"
 
@@ -103,7 +105,11 @@ def read_egoexo_body(path: Path) -> tuple[PoseSequence, int]:
     joints = fill_gaps(joints, confidence)
     unit = _unit(joints, confidence)
     if unit is None:
-        raise _bad(path, f"legs of {_leg_length(joints, confidence):.3g} units", "m, cm or mm")
+        raise _bad(
+            path,
+            f"legs of {_leg_length(joints, confidence):.3g} units",
+            f"legs of a person in {_UNIT_NAMES}",
+        )
     pose = _checked(path, joints * _UNITS[unit], confidence, EGOEXO_FPS / stride, "file")
     return pose, int(numbers[0])
 
@@ -161,14 +167,14 @@ def _read_npz(path: Path) -> PoseSequence:
 
 
 def _load_arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise _bad(path, "a single array", f"an .npz file with {_NPZ}")
-            return {key: archive[key] for key in archive.files}
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, KeyError) as fault:
-        got = "Python objects" if "pickle" in str(fault) else "no readable .npz archive"
-        raise _bad(path, got, f"an .npz file with {_NPZ}") from fault
+    got = "no readable .npz archive"
+    if zipfile.is_zipfile(path):
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                return {key: archive[key] for key in archive.files}
+        except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as fault:
+            got = "Python objects" if "pickle" in str(fault) else got
+    raise _bad(path, got, f"an .npz file with {_NPZ}")
 
 
 def _egoexo_people(path: Path) -> dict[int, dict[str, tuple[float, float, float]]]:
