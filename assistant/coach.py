@@ -171,8 +171,10 @@ class Coach:
         if encoder is not None and clip.views:
             from assistant.video.views import view_features
 
-            found = self.perception.assessor.assess(normalise(pose), activity=activity)
-            video, names = view_features(encoder, clip.views, found.span)
+            whole = normalise(pose)
+            found = self.perception.assessor.assess(whole, activity=activity)
+            window = focus_window(whole, found)
+            video, names = view_features(encoder, clip.views, (window.start, window.end))
         given = CoachInput(clip.clip_id, pose, tuple(clip.views), video, names)
         return self.coach(given, activity=activity, seed=seed)
 

@@ -1,0 +1,41 @@
+"""`poise train RECIPE`: train the stages of a recipe into a run folder."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assistant.errors import PoiseError
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe's name or a YAML file.")],
+    settings: Annotated[list[str] | None, typer.Argument(help="Overrides, key.sub=value.")] = None,
+    stage: Annotated[str | None, typer.Option(help="Only this stage of an earlier run.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Run folder; default runs/RECIPE.")
+    ] = None,
+) -> None:
+    """Train all stages of a recipe, or one of them, from its seed."""
+    from training.recipe import load_recipe
+
+    loaded = load_recipe(recipe, settings or [])
+    from training.progress import Progress
+    from training.stages import STAGES, Run, settings_record
+
+    if stage is not None and stage not in STAGES:
+        raise PoiseError("unknown stage", got=stage, expected=", ".join(STAGES))
+    folder = output or Path("runs") / loaded.name
+    run = Run(loaded, folder)
+    text = json.dumps(settings_record(loaded), indent=1)
+    (folder / "work" / "recipe.json").write_text(text + "\n", "utf-8")
+    progress = Progress("train")
+    for name, run_stage in STAGES.items():
+        if stage in (None, name):
+            run_stage(run)
+            progress.say(f"{name} done")
+    print(folder)
