@@ -157,7 +157,11 @@ def _environment() -> jinja2.Environment:
     names = ("quantity_name", "label", "measure", "seconds", "percent", "number")
     environment.filters.update({name: getattr(wording, name) for name in names})
     environment.globals.update(
-        place=wording.place, evidence_chart=wording.evidence_chart, axis_ticks=wording.axis_ticks
+        axis_ticks=wording.axis_ticks,
+        evidence_chart=wording.evidence_chart,
+        place=wording.place,
+        sentences=wording.sentences,
+        stack_spans=wording.stack_spans,
     )
     return environment
 

@@ -8,12 +8,12 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from assistant.errors import PoiseError
-from assistant.skeleton import DRAWN_BONES, N_JOINTS
+from assistant.skeleton import DRAWN_BONES, JOINTS, N_JOINTS
 
 LONG_SIDE = 420  # pixels of a frame in the page
 QUALITY = 78
-OVER = (255, 140, 40)
-UNDER = (20, 20, 25)
+RIM = (20, 20, 25)
+LEFT, RIGHT, MIDDLE = (90, 190, 255), (255, 150, 50), (245, 245, 245)
 
 
 @dataclass(frozen=True)
@@ -45,19 +45,26 @@ class ReportFrame:
             )
 
 
+def side_colour(a: int, b: int) -> tuple[int, int, int]:
+    """Blue for a bone of the left side, orange for the right, white across the middle."""
+    sides = {JOINTS[joint].split("_")[0] for joint in (a, b)} - {"nose"}
+    return {"left": LEFT, "right": RIGHT}[sides.pop()] if len(sides) == 1 else MIDDLE
+
+
 def draw_skeleton(image: Image.Image, points: np.ndarray) -> None:
-    """Draw the bones of `points` [17, 2] pixels on the image, dark rim under bright line."""
+    """Draw the bones of `points` [17, 2] pixels on the image, bright lines over dark rims."""
     draw = ImageDraw.Draw(image)
     seen = np.isfinite(points).all(axis=1)
-    width = max(2, round(max(image.size) / 110))
-    for colour, extra in ((UNDER, 2), (OVER, 0)):
-        for a, b in DRAWN_BONES:
-            if seen[a] and seen[b]:
-                ends = [tuple(points[a].tolist()), tuple(points[b].tolist())]
-                draw.line(ends, fill=colour, width=width + extra)
-        for x, y in points[seen].tolist():
-            radius = 0.75 * width + extra / 2
-            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
+    width = max(2, round(max(image.size) / 75))
+    bones = [(a, b) for a, b in DRAWN_BONES if seen[a] and seen[b]]
+    for rim in (True, False):
+        for a, b in bones:
+            ends = [tuple(points[a].tolist()), tuple(points[b].tolist())]
+            colour = RIM if rim else side_colour(a, b)
+            draw.line(ends, fill=colour, width=width + 3 * rim)
+            for x, y in ends:
+                radius = (width + 3 * rim) / 2
+                draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
 
 
 def data_url(frame: ReportFrame) -> str:

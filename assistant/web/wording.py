@@ -1,5 +1,6 @@
 """How the report puts values into words, and where its small bars start and end (in percent)."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -173,3 +174,21 @@ def axis_ticks(duration: float) -> list[dict[str, float]]:
         for i in range(count)
         if i * step <= 0.98 * duration
     ]
+
+
+def stack_spans(items: Iterable[Mapping[str, Any]], duration: float) -> dict[str, Any]:
+    """Bars of one timeline row; spans that overlap get rows of their own below each other."""
+    ends: list[float] = []
+    bars = []
+    timed = [i for i in items if i.get("start") is not None and i.get("end") is not None]
+    for item in sorted(timed, key=lambda item: (item["start"], item["end"])):
+        row = next((i for i, end in enumerate(ends) if end <= item["start"]), len(ends))
+        ends[row : row + 1] = [item["end"]]
+        bars.append((item, place(0, duration, item["start"], item["end"]) | {"row": row}))
+    return {"rows": max(len(ends), 1), "bars": bars}
+
+
+def sentences(text: str) -> tuple[str, str]:
+    """The first sentence and the rest: the reason stands big, the advice below it."""
+    first, *rest = re.split(r"(?<=[.!?])\s+(?=[A-Z])", " ".join(text.split()), maxsplit=1)
+    return first, rest[0] if rest else ""

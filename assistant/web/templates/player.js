@@ -40,23 +40,22 @@ const poise = (() => {
     return found.length ? [0, 1, 2].map((axis) => found.reduce((sum, p) => sum + p[axis], 0) / found.length) : null;
   }
 
-  // Largest reach of all tracks in view, so that every skeleton has the same scale.
+  // The upright cylinder around all tracks in view, so that every skeleton has the same scale.
   function extent(names) {
-    let high = 1.2, wide = 0.5;
+    const points = [];
     for (const name of names) {
-      const track = trackOf(name);
-      if (!track) continue;
-      const step = Math.max(1, Math.floor(track.mm.length / 120));
-      for (let i = 0; i < track.mm.length; i += step) {
-        const frame = track.mm[i];
-        for (let joint = 0; joint < 17; joint += 1) {
-          if (frame[3 * joint] === null) continue;
-          high = Math.max(high, frame[3 * joint + 2] / 1000);
-          wide = Math.max(wide, Math.hypot(frame[3 * joint], frame[3 * joint + 1]) / 1000);
+      const { mm } = trackOf(name), step = Math.max(1, Math.floor(mm.length / 120));
+      for (let i = 0; i < mm.length; i += step) {
+        for (let at = 0; at < 51; at += 3) {
+          if (mm[i][at] !== null) points.push(mm[i].slice(at, at + 3).map((value) => value / 1000));
         }
       }
     }
-    return { high: Math.min(high + HEAD_TOP, 3), wide: Math.min(wide, 1.3) };
+    const [low, high] = [Math.min, Math.max].map((pick) => [0, 1, 2].map((axis) =>
+      points.reduce((best, point) => pick(best, point[axis]), axis === 2 ? 1.2 : 0)));
+    const centre = [0, 1].map((axis) => (low[axis] + high[axis]) / 2);
+    const wide = points.reduce((best, [x, y]) => Math.max(best, Math.hypot(x - centre[0], y - centre[1])), 0.4);
+    return { high: Math.min(high[2] + HEAD_TOP, 3), wide: Math.min(wide, 1.3), centre };
   }
   const extents = {};
   const reach = () => (extents[state.whole] ??= extent(stages.map((stage) => stage.name)));
@@ -75,11 +74,12 @@ const poise = (() => {
   }
 
   function camera(stage) {
-    const { width, height } = stage.canvas, { high, wide } = reach();
+    const { width, height } = stage.canvas, { high, wide, centre } = reach();
     const yaw = (state.yaw * Math.PI) / 180, sin = Math.sin(yaw), cos = Math.cos(yaw);
-    const scale = Math.min((0.84 * height) / high, (0.47 * width) / wide);
+    const scale = Math.min((0.84 * height) / high, (0.46 * width) / wide);
     const floor = height * 0.91;
-    const project = ([x, y, z]) => {
+    const project = ([east, north, z]) => {
+      const x = east - centre[0], y = north - centre[1];
       const near = x * cos + y * sin; // towards the viewer
       return [
         width / 2 + scale * (y * cos - x * sin),
@@ -87,12 +87,12 @@ const poise = (() => {
         near,
       ];
     };
-    return { project, scale };
+    return { project, scale, centre };
   }
 
-  function drawFloor(stage, { project, scale }, joints) {
+  function drawFloor(stage, { project, scale, centre }, joints) {
     const { pen, canvas } = stage;
-    const [x, y] = project([0, 0, 0]);
+    const [x, y] = project([...centre, 0]);
     pen.strokeStyle = colours.line;
     pen.lineWidth = Math.max(1, scale * 0.006);
     pen.beginPath(); pen.moveTo(0, y); pen.lineTo(canvas.width, y); pen.stroke();
@@ -178,9 +178,9 @@ const poise = (() => {
       const outside = stage.name !== "learner" && (state.time < low - 0.02 || state.time > high + 0.02);
       pen.globalAlpha = outside ? 0.25 : 1;
       if (stage.name === "corrected" && ghost && ghost.checked && !outside && !state.whole) {
-        pen.globalAlpha = 0.35;
+        pen.globalAlpha = 0.45;
         drawBody(stage, view, sample(data.tracks.learner, state.time), colours.ghost, []);
-        pen.globalAlpha = 0.88;
+        pen.globalAlpha = 1;
       }
       const colour = stage.name === "learner" ? colours.you : colours[stage.name];
       drawBody(stage, view, joints, colour, stage.name === "learner" ? data.faulty : []);
@@ -195,7 +195,7 @@ const poise = (() => {
     const text = `${state.time.toFixed(2)} s`;
     clock.textContent = text;
     scrubber.setAttribute("aria-valuetext", text);
-    playhead.style.left = `${(100 * state.time) / data.duration}%`;
+    if (playhead) playhead.style.left = `${(100 * state.time) / data.duration}%`;
     draw();
   }
 
@@ -243,6 +243,14 @@ const poise = (() => {
 
   play.addEventListener("click", () => setPlaying(!state.playing));
   scrubber.addEventListener("input", () => { setPlaying(false); state.time = Number(scrubber.value); show(); });
+  scrubber.addEventListener("keydown", (event) => {
+    const frames = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -8, PageUp: 8 }[event.key];
+    if (!frames) return;
+    event.preventDefault();
+    setPlaying(false);
+    state.time = Math.min(Math.max(state.time + frames / 30, range()[0]), range()[1]);
+    show();
+  });
   if (ghost) ghost.addEventListener("change", draw);
   root.addEventListener("change", ({ target }) => {
     if (target.name === "speed") state.speed = Number(target.value);

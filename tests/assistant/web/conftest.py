@@ -37,12 +37,12 @@ def make_squat(
         elbow = shoulder + 0.28 * reach + 0.03 * across
         wrist = elbow + 0.26 * reach - 0.02 * across
         head = chest + 0.2 * trunk + 0.05 * up
-        joints[:, 1 + side] = head + [0.08, 0.03 * sign, 0.04]
-        joints[:, 3 + side] = head + [0, 0.075 * sign, 0.02]
+        joints[:, 1 + side] = head + np.array([0.08, 0.03 * sign, 0.04])
+        joints[:, 3 + side] = head + np.array([0, 0.075 * sign, 0.02])
         for first, points in ((5, shoulder), (7, elbow), (9, wrist), (11, hip), (13, knee)):
             joints[:, first + side] = points
         joints[:, 15 + side] = ankle
-        joints[:, 0] = head + [0.11, 0, 0]
+        joints[:, 0] = head + np.array([0.11, 0, 0])
     joints += np.random.default_rng(seed).normal(0, 0.002, joints.shape)
     turn = np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]])
     joints[..., :2] = joints[..., :2] @ turn.T + [1.5, -0.7]
