@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from assistant.errors import PoiseError
 from assistant.feedback import criticised_regions, faulted_regions, validate
@@ -28,17 +29,16 @@ def coral_level(record: Mapping[str, Any]) -> int:
     return int(sum(q >= _HALF for q in proficiency["coral"]))
 
 
-def correct(predicted: Sequence[int], expected: Sequence[int]) -> np.ndarray:
+def correct(predicted: ArrayLike, expected: ArrayLike) -> np.ndarray:
     """[N] 1.0 where right; a clip that is not judged is wrong."""
     return (np.asarray(predicted) == np.asarray(expected)).astype(np.float64)
 
 
-def level_error(predicted: Sequence[int], expected: Sequence[int]) -> np.ndarray:
+def level_error(predicted: ArrayLike, expected: ArrayLike) -> np.ndarray:
     """[N] distances in levels; a clip that is not judged counts as the farthest level."""
-    predicted, expected = np.asarray(predicted), np.asarray(expected)
-    farthest = np.maximum(expected, N_LEVELS - 1 - expected)
-    distance = np.abs(predicted - expected)
-    return np.where(predicted == NOT_JUDGED, farthest, distance).astype(np.float64)
+    said, true = np.asarray(predicted), np.asarray(expected)
+    farthest = np.maximum(true, N_LEVELS - 1 - true)
+    return np.where(said == NOT_JUDGED, farthest, np.abs(said - true)).astype(np.float64)
 
 
 def majority_share(expected: Sequence[int]) -> float:

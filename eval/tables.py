@@ -124,3 +124,29 @@ def conditions_table(result: Mapping[str, Any], keys: Sequence[str]) -> str:
         for name, values in result.get("conditions", {}).items()
     ]
     return markdown(["condition", "n", *keys], rows)
+
+
+def real_poses_table(result: Mapping[str, Any]) -> str:
+    """The result of `poise eval real-poses`."""
+    n = result["n"]
+    counts = [[key, f"{result[key]} of {n}"] for key in ("recognised", "judged", "answered")]
+    shares = [
+        (f"same after a shift of up to {max(result['shifts_frames'])} frames", "shift"),
+        (f"same with {result['noise_mm']:g} mm of noise", "noise"),
+    ]
+    rows = [(what, result["stability"][kind]) for what, kind in shares]
+    rows.append(("same in two different clips (the floor)", result["between_clips"]))
+    stability = [
+        [what, number(s["level"]), number(s["first_fault"]), number(s["both"])] for what, s in rows
+    ]
+    spread = [
+        [what, ", ".join(f"{name} {count}" for name, count in result[key].items()) or "none"]
+        for what, key in (("levels", "levels"), ("first faults", "first_faults"))
+    ]
+    return "\n\n".join(
+        [
+            markdown([result["activity"], "clips"], counts),
+            markdown(["agreement", "level", "first fault", "both"], stability),
+            markdown(["answers", "how often"], spread),
+        ]
+    )

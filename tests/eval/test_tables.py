@@ -30,3 +30,25 @@ def test_mini_test_table_names_every_measure_even_when_nothing_ran() -> None:
 def test_conditions_table() -> None:
     text = t.conditions_table({"conditions": {"clean": {"n": 9, "f1": 0.5}}}, ["f1", "mae"])
     assert "| clean     | 9 | 0.500 | not run |" in text
+
+
+def test_real_poses_table_prints_the_floor_of_stability() -> None:
+    agreement = {"level": 0.9, "first_fault": 0.8, "both": None}
+    result = {
+        "n": 40,
+        "activity": "throw",
+        "recognised": 39,
+        "judged": 38,
+        "answered": 38,
+        "shifts_frames": [-6, 6],
+        "noise_mm": 12.0,
+        "stability": {"shift": agreement, "noise": agreement},
+        "between_clips": agreement,
+        "levels": {"Novice": 38},
+        "first_faults": {},
+    }
+    text = t.real_poses_table(result)
+    assert "39 of 40" in text
+    assert "two different clips" in text
+    assert "Novice 38" in text
+    assert "not run" in text

@@ -1,0 +1,204 @@
+"""The suite `mini-test`: level, faults, correction and retrieval on unseen simulated performers.
+
+    poise eval mini-test --json -o docs/results/mini_test.json
+
+Every number stands beside its floors; intervals draw performers. Keys are those of the README.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from assistant.coach import Coach, CoachInput, CoachResult
+from assistant.pose.normalise import normalise
+from assistant.tasks.window import WINDOW_FPS
+from eval import levels as lv
+from eval.corrections import CorrectionScores, ExpertWindows, score_correction, through_codec
+from eval.floors import BoostedTrees, angle_statistics, oracle_level
+from eval.poses import distance
+from eval.summaries import (
+    Scores,
+    by_activity,
+    intervals,
+    paired_tests,
+    shuffled_truth,
+    summarise,
+)
+from eval.testset import TestClip
+from eval.variants import SHUFFLES, CoachVariant, coach_all
+
+Log = Callable[[str], None]
+
+
+def run_clips(
+    coach: Coach,
+    clips: Sequence[TestClip],
+    *,
+    seed: int = 0,
+    corrections: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Scores:
+    """Coach the clips and score every one of them."""
+    given = [coach_input(coach, clip) for clip in clips]
+    results = coach_all(coach, given, seed=seed, progress=progress)
+    records = [result.feedback.to_json() for result in results]
+    found = correction_scores(coach, clips, results) if corrections else []
+    return Scores(clips, records, found)
+
+
+def coach_input(coach: Coach, clip: TestClip) -> CoachInput:
+    """The clip as the coach takes it, with the features of its films if it has any."""
+    if not clip.views or coach.perception.video_encoder is None:
+        return CoachInput(clip.sample_id, clip.pose)
+    from assistant.video.views import view_features
+
+    span = coach.perception.assessor.assess(normalise(clip.pose)).span
+    video, names = view_features(coach.perception.video_encoder, clip.views, span)
+    return CoachInput(clip.sample_id, clip.pose, tuple(clip.views), video, names)
+
+
+def correction_scores(
+    coach: Coach, clips: Sequence[TestClip], results: Sequence[CoachResult]
+) -> list[CorrectionScores | None]:
+    """`score_correction` of every clip."""
+    experts = ExpertWindows(coach.library)
+    return [
+        score_correction(
+            result,
+            activity=clip.activity,
+            clean=clip.clean,
+            twin=clip.twin,
+            fault_spans=clip.fault_spans,
+            experts=experts,
+            perception=coach.perception,
+        )
+        for clip, result in zip(clips, results, strict=True)
+    ]
+
+
+def floors(scores: Scores, training: Sequence[TestClip]) -> dict[str, Any]:
+    """Majority, oracle, and boosted trees that learned from `training` (empty: not run)."""
+    levels = scores.levels
+    oracle = [oracle_level([asdict(f) for f in clip.faults]) for clip in scores.clips]
+    result: dict[str, Any] = {
+        "level_majority": lv.majority_share(levels.tolist()),
+        "level_oracle": float(lv.correct(oracle, levels).mean()),
+        "trees_n_train": len(training),
+        "trees_accuracy": None,
+        "trees_mae": None,
+        "trees_fault_micro_f1": None,
+    }
+    if training:
+        trees = BoostedTrees().fit(
+            np.stack([_tree_features(clip) for clip in training]),
+            [clip.level for clip in training],
+            lv.injected_faults([clip.regions for clip in training]),
+        )
+        features = np.stack([_tree_features(clip) for clip in scores.clips])
+        said = trees.levels(features)
+        result |= {
+            "trees_accuracy": float(lv.correct(said, levels).mean()),
+            "trees_mae": float(lv.level_error(said, levels).mean()),
+            "trees_fault_micro_f1": lv.micro_f1(
+                lv.fault_counts(trees.faults(features), scores.injected)
+            ),
+        }
+    return result
+
+
+def tokenizer_error(coach: Coach, clips: Sequence[TestClip]) -> dict[str, float]:
+    """Pose tokenizer alone, per frame at 5 fps: from what the model sees, and from clean poses,
+    to the clean pose (PA-MPJPE, and the plain root-centred error without any alignment)."""
+    seen, clean = [], []
+    for clip in clips:
+        true = normalise(clip.clean)
+        noisy = normalise(clip.pose)
+        times = np.arange(0, true.duration, 1 / WINDOW_FPS)
+        clean.append(true.at_times(times, WINDOW_FPS).joints)
+        seen.append(noisy.at_times(times, WINDOW_FPS).joints)
+    goal, given = np.concatenate(clean), np.concatenate(seen)
+    from_clean = through_codec(coach.perception, goal)
+    from_seen = through_codec(coach.perception, given)
+    plain = np.linalg.norm(from_clean - goal, axis=-1).mean() * 1000
+    return {
+        "pct_mm": distance(from_clean, goal).frame_mm,
+        "pct_plain_mm": float(plain),
+        "pct_from_noisy_mm": distance(from_seen, goal).frame_mm,
+        "pose_noise_mm": distance(given, goal).frame_mm,
+    }
+
+
+def real_tokenizer_error(coach: Coach, throws: Sequence[CoachInput]) -> dict[str, Any]:
+    """The tokenizer on real poses, every frame at 5 fps against itself (PA-MPJPE and plain)."""
+    joints = []
+    for throw in throws:
+        pose = normalise(throw.pose)
+        joints.append(pose.at_times(np.arange(0, pose.duration, 0.2), WINDOW_FPS).joints)
+    goal = np.concatenate(joints)
+    back = through_codec(coach.perception, goal)
+    plain = np.linalg.norm(back - goal, axis=-1).mean() * 1000
+    return {"pct_real_mm": distance(back, goal).frame_mm, "pct_real_plain_mm": float(plain)}
+
+
+def shuffles(
+    coach: Coach, clips: Sequence[TestClip], *, seed: int, log: Log
+) -> dict[str, dict[str, Any]]:
+    """Levels and faults with one part of the prompt taken from another clip of the activity."""
+    found = {}
+    for name in SHUFFLES:
+        log(f"shuffled {name}")
+        variant = CoachVariant(coach, shuffle=name, retrieve=False, seed=seed)
+        summary = summarise(run_clips(variant, clips, seed=seed, corrections=False))
+        keys = ("n", "level_accuracy", "level_mae", "fault_micro_f1")
+        found[name] = {key: summary[key] for key in keys}
+    return found
+
+
+def evaluate(
+    coach: Coach,
+    sets: Mapping[str, Sequence[TestClip]],
+    *,
+    standard: str,
+    training: Sequence[TestClip] = (),
+    throws: Sequence[CoachInput] = (),
+    seed: int = 0,
+    log: Log = lambda text: None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """The whole result.
+
+    Args:
+        sets: condition name to its clips; `standard` is the one that targets are for.
+        training: clips of other performers, for the boosted trees.
+        throws: real poses for `pct_real_mm`.
+    """
+    clips = sets[standard]
+    log(f"coaching {len(clips)} clips")
+    scores = run_clips(coach, clips, seed=seed, progress=progress)
+    result = summarise(scores) | shuffled_truth(scores, seed) | tokenizer_error(coach, clips)
+    result |= {"pct_real_mm": None, "pct_real_plain_mm": None}
+    if throws:
+        result |= real_tokenizer_error(coach, throws)
+    log("floors")
+    result |= floors(scores, training)
+    result["conditions"] = {}
+    cheap = CoachVariant(coach, retrieve=False)
+    for name, others in sets.items():
+        if name != standard:
+            log(f"condition {name}")
+            result["conditions"][name] = summarise(run_clips(cheap, others, seed=seed))
+    result["shuffled_inputs"] = shuffles(coach, clips, seed=seed, log=log)
+    result["by_activity"] = by_activity(scores)
+    result["intervals"] = intervals(scores, seed)
+    result["tests"] = paired_tests(scores)
+    result["performers"] = len(set(scores.performers))
+    result["seed"] = seed
+    result["provenance"] = dict(scores.records[0]["provenance"])
+    return result
+
+
+def _tree_features(clip: TestClip) -> np.ndarray:
+    activity = float(sum(map(ord, clip.activity)))  # any number that tells the drills apart
+    return np.append(angle_statistics(clip.pose), activity)

@@ -1,0 +1,202 @@
+"""Summaries of a run: means, intervals over performers, paired tests, shuffled truth."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from eval import levels as lv
+from eval.corrections import CorrectionScores
+from eval.statistics import (
+    bootstrap,
+    chance_median_rank,
+    mcnemar,
+    median_rank,
+    paired_bootstrap,
+)
+from eval.testset import TestClip
+
+# Motions of CorrectionScores that are printed; the first is the model's.
+MOTIONS: Final = (
+    "correction",
+    "copy_learner",
+    "copy_learner_clean",
+    "learner_codec",
+    "retrieved_expert",
+    "nearest_expert",
+    "mean_expert",
+    "codec_floor",
+)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Per-clip scores of one run over a set, all in the order of the clips."""
+
+    clips: Sequence[TestClip]
+    records: Sequence[Mapping[str, Any]]
+    corrections: Sequence[CorrectionScores | None] = field(default=())
+
+    @property
+    def performers(self) -> list[str]:
+        return [clip.performer for clip in self.clips]
+
+    @property
+    def levels(self) -> np.ndarray:
+        return np.array([clip.level for clip in self.clips])
+
+    @property
+    def predicted(self) -> np.ndarray:
+        return np.array([lv.predicted_level(record) for record in self.records])
+
+    @property
+    def coral(self) -> np.ndarray:
+        return np.array([lv.coral_level(record) for record in self.records])
+
+    @property
+    def injected(self) -> list[set[str]]:
+        return lv.injected_faults([clip.regions for clip in self.clips])
+
+    @property
+    def fault_counts(self) -> np.ndarray:
+        return lv.fault_counts(lv.named_faults(self.records), self.injected)
+
+
+def summarise(scores: Scores) -> dict[str, Any]:
+    """The numbers of one condition, without intervals."""
+    return {
+        "n": len(scores.clips),
+        "level_accuracy": float(lv.correct(scores.predicted, scores.levels).mean()),
+        "level_mae": float(lv.level_error(scores.predicted, scores.levels).mean()),
+        "coral_accuracy": float(lv.correct(scores.coral, scores.levels).mean()),
+        "fault_micro_f1": lv.micro_f1(scores.fault_counts),
+        "judged_share": float(np.mean([record["judged"] for record in scores.records])),
+        "activity_accuracy": float(np.mean(recognised(scores))),
+        "schema_valid": float(lv.schema_valid(scores.records).mean()),
+        **summarise_corrections(scores.corrections),
+    }
+
+
+def recognised(scores: Scores) -> list[bool]:
+    """Is the activity of each clip named rightly, judged or not?"""
+    return [
+        record["activity"] is not None and record["activity"]["name"] == clip.activity
+        for clip, record in zip(scores.clips, scores.records, strict=True)
+    ]
+
+
+def summarise_corrections(corrections: Sequence[CorrectionScores | None]) -> dict[str, Any]:
+    """Mean distances to the twin over faulty windows, ranks, and copies on fault-free windows."""
+    seen = [c for c in corrections if c is not None]
+    faulty, clean = [c for c in seen if c.faulty], [c for c in seen if not c.faulty]
+    summary: dict[str, Any] = {"n_corrections": len(faulty)}
+    if not seen:
+        return summary
+    for name in MOTIONS:
+        rows = [c.motions[name] for c in faulty if name in c.motions]
+        summary[_key(name)] = float(np.mean([d.frame_mm for d in rows])) if rows else None
+        summary[_key(name, "clip_")] = float(np.mean([d.clip_mm for d in rows])) if rows else None
+    summary["improved_share"] = _share_closer(faulty)
+    summary["n_fault_free"] = len(clean)
+    for name in ("correction", "copy_learner"):
+        errors = [c.motions[name].frame_mm for c in clean]
+        summary[f"fault_free_{_key(name)}"] = float(np.mean(errors)) if errors else None
+    ranked = [c for c in seen if c.gold_rank is not None and c.neighbour_rank is not None]
+    if ranked:
+        summary |= {
+            "n_ranked": len(ranked),
+            "retrieval_median_rank": median_rank([c.gold_rank or 0 for c in ranked]),
+            "nearest_neighbour_median_rank": median_rank([c.neighbour_rank or 0 for c in ranked]),
+            "retrieval_chance_median_rank": float(
+                np.median([chance_median_rank(c.candidates) for c in ranked])
+            ),
+            "retrieval_candidates": int(np.median([c.candidates for c in ranked])),
+        }
+    return summary
+
+
+def shuffled_truth(scores: Scores, seed: int) -> dict[str, float]:
+    """The same answers scored against another clip of the same activity: what chance gives."""
+    rng = np.random.default_rng(seed)
+    order = lv.derangement([clip.activity for clip in scores.clips], rng)
+    levels, injected = scores.levels[order], [scores.injected[i] for i in order]
+    return {
+        "level_accuracy_shuffled": float(lv.correct(scores.predicted, levels).mean()),
+        "level_mae_shuffled": float(lv.level_error(scores.predicted, levels).mean()),
+        "fault_micro_f1_shuffled": lv.micro_f1(
+            lv.fault_counts(lv.named_faults(scores.records), injected)
+        ),
+    }
+
+
+def intervals(scores: Scores, seed: int) -> dict[str, list[float]]:
+    """95% intervals over performers."""
+    who = scores.performers
+    exact = lv.correct(scores.predicted, scores.levels)
+    found = {
+        "level_accuracy": bootstrap(exact, who, seed=seed),
+        "level_mae": bootstrap(lv.level_error(scores.predicted, scores.levels), who, seed=seed),
+        "coral_accuracy": bootstrap(lv.correct(scores.coral, scores.levels), who, seed=seed),
+        "fault_micro_f1": bootstrap(scores.fault_counts, who, lv.micro_f1, seed=seed),
+    }
+    faulty, performers = _faulty(scores)
+    for name in MOTIONS if faulty else ():
+        values = [c.motions[name].frame_mm for c in faulty if name in c.motions]
+        if len(values) == len(faulty):
+            found[_key(name)] = bootstrap(np.array(values), performers, seed=seed)
+    return {key: [i.low, i.high] for key, i in found.items()}
+
+
+def paired_tests(scores: Scores) -> dict[str, dict[str, Any]]:
+    """The correction against each copy and expert (mm, negative is better); label against CORAL."""
+    tests = {
+        "level_accuracy - coral_accuracy": mcnemar(
+            lv.correct(scores.predicted, scores.levels),
+            lv.correct(scores.coral, scores.levels),
+            scores.performers,
+        )
+    }
+    faulty, performers = _faulty(scores)
+    for name in MOTIONS[1:]:
+        if not faulty or any(name not in c.motions for c in faulty):
+            continue
+        for prefix, pick in (("", "frame_mm"), ("clip_", "clip_mm")):
+            ours = np.array([getattr(c.motions["correction"], pick) for c in faulty])
+            theirs = np.array([getattr(c.motions[name], pick) for c in faulty])
+            key = f"{_key('correction', prefix)} - {_key(name, prefix)}"
+            tests[key] = paired_bootstrap(ours, theirs, performers)
+    return {name: asdict(test) for name, test in tests.items()}
+
+
+def by_activity(scores: Scores) -> dict[str, dict[str, Any]]:
+    """The summary of each activity's clips."""
+    found = {}
+    for activity in dict.fromkeys(clip.activity for clip in scores.clips):
+        rows = [i for i, clip in enumerate(scores.clips) if clip.activity == activity]
+        part = Scores(
+            [scores.clips[i] for i in rows],
+            [scores.records[i] for i in rows],
+            [scores.corrections[i] for i in rows],
+        )
+        found[activity] = summarise(part)
+    return found
+
+
+def _key(motion: str, prefix: str = "") -> str:
+    """`correction_mm`, or `correction_clip_mm` with the prefix "clip_"."""
+    return f"{motion}_{prefix}mm"
+
+
+def _faulty(scores: Scores) -> tuple[list[CorrectionScores], list[str]]:
+    pairs = [
+        (correction, clip.performer)
+        for correction, clip in zip(scores.corrections, scores.clips, strict=False)
+        if correction is not None and correction.faulty
+    ]
+    return [c for c, _ in pairs], [performer for _, performer in pairs]
+
+
+def _share_closer(faulty: Sequence[CorrectionScores]) -> float | None:
+    closer = [c.motions["correction"].frame_mm < c.motions["copy_learner"].frame_mm for c in faulty]
+    return float(np.mean(closer)) if closer else None

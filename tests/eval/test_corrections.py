@@ -1,0 +1,91 @@
+"""Scores of one correction, with a codec and a library whose answers are known."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from assistant.clip import PoseSequence
+from assistant.demos.library import Demonstration, Library
+from assistant.pose.normalise import REST_POSE, normalise
+from assistant.skeleton import LEFT_WRIST, RIGHT_WRIST
+from assistant.tasks.window import cut_window
+from eval import corrections as c
+
+
+def raised(height: float, seed: int = 0) -> PoseSequence:
+    """Both hands go up by `height` metres within three seconds."""
+    joints = np.tile(REST_POSE, (90, 1, 1)).astype(np.float32)
+    joints[:, [LEFT_WRIST, RIGHT_WRIST], 2] += np.linspace(0, height, 90)[:, None]
+    joints[:, :, 2] += 1.0
+    return PoseSequence(joints, np.ones((90, 17), np.float32), 30.0)
+
+
+def expert(name: str, height: float) -> Demonstration:
+    joints = cut_window(normalise(raised(height)), 0.5).joints
+    codes = np.zeros((10, 2), int)
+    return Demonstration(
+        name, "throw", 0.0, 2.0, "Late Expert", (), joints, 5.0, codes, unconditional=0.0
+    )
+
+
+def result(learner: PoseSequence, corrected: PoseSequence, ranking: list[str]) -> SimpleNamespace:
+    frames = cut_window(normalise(learner), 0.5)
+    return SimpleNamespace(
+        frames=frames,
+        corrected=cut_window(normalise(corrected), 0.5).joints,
+        ranked=[SimpleNamespace(demonstration=expert(name, 0)) for name in ranking],
+    )
+
+
+@pytest.fixture
+def exact_codec(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(c, "through_codec", lambda perception, joints: joints)
+
+
+def score(outcome: SimpleNamespace, learner: PoseSequence, twin: PoseSequence, spans=((0, 3),)):
+    library = Library([expert("low", 0.1), expert("middle", 0.5), expert("high", 0.9)])
+    return c.score_correction(
+        outcome,
+        activity="throw",
+        clean=learner,
+        twin=twin,
+        fault_spans=spans,
+        experts=c.ExpertWindows(library),
+        perception=None,
+    )
+
+
+def test_a_perfect_correction_is_the_twin(exact_codec: None) -> None:
+    learner, twin = raised(0.1), raised(0.9)
+    found = score(result(learner, twin, ["high", "low", "middle"]), learner, twin)
+    assert found.faulty
+    assert found.motions["correction"].frame_mm == pytest.approx(0, abs=0.05)
+    assert found.motions["codec_floor"].frame_mm == pytest.approx(0, abs=0.05)
+    assert found.motions["copy_learner"].frame_mm > 5
+    assert found.motions["copy_learner"] == found.motions["learner_codec"]
+    assert found.motions["retrieved_expert"].frame_mm == pytest.approx(0, abs=0.05)
+    assert found.motions["nearest_expert"].frame_mm == pytest.approx(
+        found.motions["copy_learner"].frame_mm, abs=0.05
+    )
+    assert 0 < found.motions["mean_expert"].frame_mm < found.motions["copy_learner"].frame_mm
+
+
+def test_ranks_of_the_gold_demonstration(exact_codec: None) -> None:
+    learner, twin = raised(0.1), raised(0.9)
+    found = score(result(learner, twin, ["low", "high", "middle"]), learner, twin)
+    assert (found.gold_rank, found.neighbour_rank, found.candidates) == (2, 3, 3)
+    unranked = score(result(learner, twin, []), learner, twin)
+    assert unranked.gold_rank is None
+    assert "retrieved_expert" not in unranked.motions
+
+
+def test_a_window_without_a_fault_is_not_faulty(exact_codec: None) -> None:
+    learner, twin = raised(0.1), raised(0.9)
+    assert not score(result(learner, twin, []), learner, twin, spans=((2.6, 3.0),)).faulty
+    assert not score(result(learner, twin, []), learner, twin, spans=()).faulty
+
+
+def test_a_clip_that_is_not_judged_has_no_scores() -> None:
+    outcome = SimpleNamespace(frames=None, corrected=None, ranked=())
+    assert score(outcome, raised(0.1), raised(0.2)) is None
