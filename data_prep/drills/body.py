@@ -256,7 +256,10 @@ def _trunk(
     half = length["shoulder_width"] / 2
     raised = np.stack([curves["hand_z_l"], curves["hand_z_r"]], 1)
     shrug = 0.035 * np.clip((raised + 0.1) / 1.1, 0, 1)  # scapular elevation of a raised arm
-    shoulders = centre[:, None] + half * SIDE[None, :, None] * left[:, None]
+    # Shoulder blades that slide forward with the arms bring the joints closer together.
+    reach = np.stack([curves["hand_x_l"], curves["hand_x_r"]], 1)
+    closer = 1 - 0.08 * np.clip(reach, 0, 1) - 0.05 * np.clip(raised, 0, 1)
+    shoulders = centre[:, None] + (half * closer * SIDE)[..., None] * left[:, None]
     shoulders = shoulders + shrug[..., None] * up[:, None]
     angles = {"lean": lean, "side": side, "twist": np.radians(curves["twist"])}
     return shoulders, angles, centre
@@ -321,7 +324,7 @@ def _head(
     """Write nose, eyes and ears into `joints`."""
     pitch = np.radians(curves["head_pitch"])
     lean, side = np.radians(curves["lean"]), np.radians(curves["side"])
-    bend = 0.45 * lean + 0.35 * pitch + 0.12
+    bend = 0.45 * lean + 0.35 * pitch + 0.03
     neck = np.stack([np.sin(bend), 0.6 * np.sin(side), np.cos(bend)], 1)
     middle = centre + length["neck"] * neck
     yaw = np.radians(curves["head_yaw"] + 0.7 * curves["twist"])
@@ -329,9 +332,9 @@ def _head(
     half = length["head"] / 2
     size = length["head"] / 0.155
     offsets = (
-        (NOSE, 0.115, 0.0, -0.012),
-        (LEFT_EYE, 0.092, 0.032, 0.024),
-        (LEFT_EYE + 1, 0.092, -0.032, 0.024),
+        (NOSE, 0.108, 0.0, 0.0),
+        (LEFT_EYE, 0.092, 0.032, 0.032),
+        (LEFT_EYE + 1, 0.092, -0.032, 0.032),
         (LEFT_EAR, 0.0, half / size, 0.0),
         (LEFT_EAR + 1, 0.0, -half / size, 0.0),
     )

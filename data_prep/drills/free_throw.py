@@ -14,7 +14,17 @@ import numpy as np
 
 from data_prep.drills.body import swivel_for
 from data_prep.drills.faults import spec
-from data_prep.drills.idle import POSTURES, idle, posture, reposition, settle, stance, vary, walk
+from data_prep.drills.idle import (
+    POSTURES,
+    Feet,
+    idle,
+    posture,
+    reposition,
+    settle,
+    stance,
+    vary,
+    walk,
+)
 from data_prep.drills.performer import Performer
 from data_prep.drills.take import Rep, Take, clip_to, setup_seconds
 from data_prep.drills.tracks import Score
@@ -57,6 +67,12 @@ class Style:
     release: float
     lag: float  # the ball starts this much before the legs
     twist: float
+    knee_late: float  # the knees are lowest at this share of the lift
+    dip_flare: float  # share of the flare already shown at the dip
+    release_out: float  # where the shooting hand ends, outward
+    guide_ahead: float  # guide hand in front of the shooting hand
+    guide_elbow: float
+    guide_hand: tuple[float, float, float]  # at the release
 
 
 def style(performer: Performer) -> Style:
@@ -77,28 +93,34 @@ def style(performer: Performer) -> Style:
         side=rng.uniform(-1, 8),
         flare=rng.uniform(4, 23),
         dip_hand=(
-            rng.uniform(0.34, 0.70),
+            rng.uniform(0.40, 0.82),
             rng.uniform(-0.24, -0.02),
             rng.uniform(-0.15, 0.15) if high else rng.uniform(-0.70, -0.15),
         ),
-        set_hand=(rng.uniform(0.36, 0.60), rng.uniform(-0.26, -0.04), rng.uniform(0.22, 0.55)),
+        set_hand=(rng.uniform(0.36, 0.68), rng.uniform(-0.26, -0.02), rng.uniform(0.18, 0.58)),
         one_hand_dip=bool(rng.random() < 0.15),
         elevation=rng.uniform(50, 79),
         reach=rng.uniform(0.95, 0.997),
         hold=rng.uniform(0.62, 1.6),
-        guide_stays=rng.uniform(0.1, 1.0),
+        guide_stays=rng.uniform(0.0, 1.0) ** 1.6,
         hop=hop,
         heel=rng.uniform(0.02, 0.085),
         travel=rng.uniform(0.0, 0.25) if hops else rng.uniform(0.0, 0.03),
-        head=rng.uniform(-14, 4),
+        head=rng.uniform(-17, 5),
         dribbles=int(rng.choice([0, 1, 2, 3, 4], p=[0.3, 0.2, 0.2, 0.2, 0.1])),
         bend=rng.uniform(4, 26),
         dip_time=rng.uniform(0.3, 0.9),
         dip_hold=0.05 if rng.random() < 0.45 else rng.uniform(0.1, 0.9),
-        rise=rng.uniform(0.22, 0.46),
-        release=rng.uniform(0.15, 0.30),
-        lag=rng.uniform(-0.05, 0.16),
+        rise=rng.uniform(0.17, 0.42),
+        release=rng.uniform(0.13, 0.28),
+        lag=rng.uniform(-0.05, 0.34),
         twist=rng.uniform(-4, 14),
+        dip_flare=rng.uniform(0.2, 1.1),
+        knee_late=rng.uniform(0.0, 0.9),
+        release_out=rng.uniform(-0.12, 0.08),
+        guide_ahead=rng.uniform(-0.06, 0.20),
+        guide_elbow=rng.uniform(-8, 45),
+        guide_hand=(rng.uniform(0.24, 0.48), rng.uniform(-0.12, 0.14), rng.uniform(0.48, 0.80)),
     )
 
 
@@ -143,7 +165,7 @@ class _Shooter:
         self.inner = -1.0 if performer.left_handed else 1.0
         self.spot = (0.0, 0.0)
 
-    def feet(self, width: float) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    def feet(self, width: float) -> Feet:
         """Places of the feet on the present spot."""
         return stance(self.spot, 0.0, width, self.own.toe, -self.inner * self.own.ahead)
 
@@ -278,8 +300,9 @@ class _Shooter:
         score, own = self.score, self.own
         settle_in = 0.82 * flexion if own.dip_hold > 0.1 else flexion
         score.move(time, dip, knee=settle_in)
-        score.move(dip, low, knee=flexion)
-        score.move(low, release - 0.02, knee=5.0)
+        lowest = low + own.knee_late * (top - low)
+        score.move(dip, lowest, knee=flexion)
+        score.move(lowest, release - 0.02, knee=5.0)
         heel = own.heel * float(np.exp(0.1 * self.v * draw[8]))
         score.both(top - 0.06, release, heel=heel)
         flight = 2 * np.sqrt(2 * max(own.hop, 0.0) / GRAVITY)
@@ -346,20 +369,21 @@ class _Shooter:
         score, own, v = self.score, self.own, self.v
         h, g = self.hand, self.guide
         x, y, z = own.dip_hand
+        bent = swivel_for(self.performer, own.dip_hand, own.dip_flare * min(flare, 30.0))
         guide_away = 0.5 if own.one_hand_dip else 0.0
         score.move(
             time,
             dip,
-            **{f"hand_x_{h}": x, f"hand_y_{h}": y, f"hand_z_{h}": z, f"elbow_{h}": 22.0},
+            **{f"hand_x_{h}": x, f"hand_y_{h}": y, f"hand_z_{h}": z, f"elbow_{h}": bent},
         )
         score.move(
             time,
             dip,
             **{
-                f"hand_x_{g}": x - 0.3 * guide_away,
+                f"hand_x_{g}": x + own.guide_ahead - 0.3 * guide_away,
                 f"hand_y_{g}": y + guide_away,
                 f"hand_z_{g}": z - 0.3 * guide_away,
-                f"elbow_{g}": 22.0,
+                f"elbow_{g}": 10 + 0.5 * own.guide_elbow,
             },
         )
         score.both(time, dip, follow=0.35)
@@ -369,7 +393,7 @@ class _Shooter:
         sz = sz - 0.08 * excess
         sx = sx - 0.10 * excess
         swivel = swivel_for(self.performer, (sx, sy, sz), flare)
-        begin = max(low - own.lag, dip)
+        begin = max(low - own.lag, time + 0.15)
         for side in (h, g):
             score.hold(begin, *(f"{n}_{side}" for n in ("hand_x", "hand_y", "hand_z", "elbow")))
         score.via(
@@ -381,7 +405,7 @@ class _Shooter:
             release,
             **{
                 f"hand_x_{h}": own.reach * np.cos(angle),
-                f"hand_y_{h}": -0.04 + 0.1 * excess,
+                f"hand_y_{h}": own.release_out + 0.1 * excess,
                 f"hand_z_{h}": own.reach * np.sin(angle),
                 f"elbow_{h}": 20.0 + 0.4 * max(swivel - 20.0, 0.0),
                 f"follow_{h}": 0.2,
@@ -390,19 +414,19 @@ class _Shooter:
         score.via(
             top,
             **{
-                f"hand_x_{g}": sx - 0.02,
-                f"hand_y_{g}": own.set_hand[1] + 0.12,
+                f"hand_x_{g}": sx + 0.7 * own.guide_ahead,
+                f"hand_y_{g}": own.set_hand[1] + 0.06,
                 f"hand_z_{g}": sz + 0.02,
-                f"elbow_{g}": 35.0,
+                f"elbow_{g}": own.guide_elbow,
             },
         )
         score.reach(
             release - 0.02,
             **{
-                f"hand_x_{g}": 0.34,
-                f"hand_y_{g}": 0.02,
-                f"hand_z_{g}": 0.66,
-                f"elbow_{g}": 35.0,
+                f"hand_x_{g}": own.guide_hand[0],
+                f"hand_y_{g}": own.guide_hand[1],
+                f"hand_z_{g}": own.guide_hand[2],
+                f"elbow_{g}": own.guide_elbow,
             },
         )
         self._drop(release, fall, hold)

@@ -6,8 +6,11 @@ import numpy as np
 
 from data_prep.drills.tracks import Score
 
-# Arm postures: hand_x, hand_y, hand_z, elbow, follow.
-POSTURES: Final[dict[str, tuple[float, float, float, float, float]]] = {
+# An arm: hand_x, hand_y, hand_z, elbow, follow. Both feet: x, y, toe direction of left and right.
+Posture = tuple[float, float, float, float, float]
+Feet = tuple[tuple[float, float, float], tuple[float, float, float]]
+
+POSTURES: Final[dict[str, Posture]] = {
     "hang": (0.08, 0.12, -0.95, 12.0, 0.3),
     "hips": (0.08, 0.16, -0.66, 85.0, 1.0),
     "clasped": (0.42, -0.26, -0.42, 25.0, 0.9),
@@ -23,7 +26,7 @@ def posture(
     score: Score,
     start: float,
     end: float,
-    values: tuple[float, float, float, float, float],
+    values: Posture,
     sides: str = "lr",
 ) -> None:
     """Bring one or both arms into a posture."""
@@ -32,9 +35,7 @@ def posture(
         score.move(start, end, **{f"{n}_{side}": v for n, v in zip(names, values, strict=True)})
 
 
-def vary(
-    rng: np.random.Generator, values: tuple[float, float, float, float, float], size: float = 0.05
-) -> tuple[float, float, float, float, float]:
+def vary(rng: np.random.Generator, values: Posture, size: float = 0.05) -> Posture:
     """The same posture as another person holds it."""
     x, y, z, elbow, follow = values
     dx, dy, dz, de = rng.normal(size=4)
@@ -101,7 +102,7 @@ def settle(score: Score, start: float, end: float, head_pitch: float = 3.0) -> N
 
 def stance(
     middle: tuple[float, float], facing: float, width: float, toe: float, ahead: float = 0.0
-) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+) -> Feet:
     """Places of both feet about a point: ankles `width` metres apart, left foot `ahead`."""
     angle = np.radians(facing)
     forward, left = (np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))
@@ -117,7 +118,7 @@ def reposition(
     score: Score,
     rng: np.random.Generator,
     start: float,
-    feet: tuple[tuple[float, float, float], tuple[float, float, float]],
+    feet: Feet,
     pace: float = 0.4,
 ) -> float:
     """Step both feet to new places without turning; returns the end time."""
@@ -134,7 +135,7 @@ def walk(
     start: float,
     to: tuple[float, float],
     facing: float,
-    feet: tuple[tuple[float, float, float], tuple[float, float, float]],
+    feet: Feet,
     pace: float = 0.52,
     stride: float = 0.58,
 ) -> float:

@@ -23,10 +23,10 @@ FRACTIONS: Final = {
     "foot": (0.100, 0.006),  # ankle to ball of the foot, along the ground
     "upper_arm": (0.168, 0.008),
     "forearm": (0.148, 0.007),
-    "hip_width": (0.118, 0.010),
-    "shoulder_width": (0.205, 0.013),
-    "trunk": (0.292, 0.009),
-    "neck": (0.105, 0.006),  # middle of the shoulders to middle of the ears
+    "hip_width": (0.123, 0.010),
+    "shoulder_width": (0.194, 0.013),
+    "trunk": (0.299, 0.010),
+    "neck": (0.114, 0.008),  # middle of the shoulders to middle of the ears
     "head": (0.088, 0.005),  # ear to ear
 }
 

@@ -12,7 +12,18 @@ from typing import Final
 import numpy as np
 
 from data_prep.drills.faults import spec
-from data_prep.drills.idle import POSTURES, idle, posture, reposition, settle, stance, vary, walk
+from data_prep.drills.idle import (
+    POSTURES,
+    Feet,
+    Posture,
+    idle,
+    posture,
+    reposition,
+    settle,
+    stance,
+    vary,
+    walk,
+)
 from data_prep.drills.performer import Performer
 from data_prep.drills.take import Rep, Take, clip_to, setup_seconds
 from data_prep.drills.tracks import Score
@@ -123,8 +134,8 @@ def perform(
 def _set_up(
     score: Score,
     rng: np.random.Generator,
-    feet: tuple[tuple[float, float, float], tuple[float, float, float]],
-    top: tuple[float, float, float, float, float],
+    feet: Feet,
+    top: Posture,
 ) -> float:
     """Everything before the first repetition; returns its end."""
     duration = setup_seconds(rng)
@@ -163,7 +174,7 @@ def _repetition(
     tempo: float,
     variability: float,
     active: Mapping[str, float],
-    arms: tuple[tuple[float, ...], tuple[float, ...]],
+    arms: tuple[Posture, Posture],
     index: int,
 ) -> float:
     """One squat from `time`; returns its end."""
