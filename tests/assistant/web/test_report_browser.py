@@ -1,11 +1,14 @@
 """The report in a real browser: silent, playable, filterable, usable by keyboard and on a phone."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from assistant.web.report import write_report
 
@@ -321,3 +324,18 @@ def test_it_prints_in_light_colours_on_few_pages(open_page, report):
     assert paper.startswith(b"%PDF")
     assert 2 <= paper.count(b"/Type /Page\n") <= 6
     assert page.evaluate("document.documentElement.dataset.theme") is None
+
+
+def test_the_picture_for_the_readme(browser, report, tmp_path):
+    script = Path(__file__).parents[3] / "docs" / "make_picture.py"
+    picture = tmp_path / "images" / "report.png"
+    command = [sys.executable, str(script), str(report.parent), str(picture)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert picture.stat().st_size <= 400_000
+    image = Image.open(picture).convert("RGB")
+    assert image.width == 1770
+    assert len(image.getcolors(1 << 24) or []) > 100  # a page was drawn, with its colours
+    empty = [sys.executable, str(script), str(tmp_path / "images"), str(picture)]
+    done = subprocess.run(empty, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1 and "no report (*.html) in" in done.stderr
