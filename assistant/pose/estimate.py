@@ -2,8 +2,9 @@
 
 One camera sees no path over the ground: every frame is centred on the pelvis (`world=False`). The
 camera is taken to be level. A film is read at 30 fps at most; the steps after detection (one track,
-left and right, gaps, smoothing over 0.25 s) are in `tracking`. Errors of such poses are slow and
-biased, worst at wrists and ankles.
+left and right, outliers, gaps, smoothing over 0.25 s) are in `tracking`. Errors of such poses are
+slow and biased, worst at wrists and ankles. Several views are not joined yet: each is estimated by
+itself (`clip_input.resolve_pose` takes the surest).
 """
 
 from dataclasses import dataclass
@@ -64,7 +65,11 @@ def frames_to_read(path: Path) -> int:
 
 
 def estimate_pose(
-    path: Path, *, progress: Progress | None = None, model_path: Path | None = None
+    path: Path,
+    *,
+    progress: Progress | None = None,
+    model_path: Path | None = None,
+    max_fps: float = MAX_FPS,
 ) -> PoseEstimate:
     """Estimate the motion of the one person who is seen most in a film.
 
@@ -72,6 +77,7 @@ def estimate_pose(
         path: the film.
         progress: called after each frame.
         model_path: a MediaPipe `.task` file; None uses the model that comes with mediapipe.
+        max_fps: of a film with more frames per second, every k-th is read.
 
     Raises:
         PoiseError: the film cannot be read, is too short, shows no person in 80% of its frames, or
@@ -79,7 +85,7 @@ def estimate_pose(
     """
     info = decode.probe(path)
     check_length(path, "video", info.frames, info.fps)
-    fps = thinned_rate(info.fps, MAX_FPS)
+    fps = thinned_rate(info.fps, max_fps)
     times = grid_times(info.duration, fps)
     raw = _detect(path, times, info, progress, model_path)
     share = float(raw.found.mean())

@@ -6,6 +6,7 @@ y down, z away from the camera) become z up; the camera is taken to be level.
 
 import contextlib
 import importlib.util
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -70,12 +71,13 @@ def open_detector(model: Path | None = None) -> Detector:
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Send what native code writes to stderr to nowhere."""
+    """Send to nowhere what native code writes to stderr, itself or through Python."""
     sys.stderr.flush()
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
-        yield
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
     finally:
         sys.stderr.flush()
         os.dup2(saved, 2)
@@ -88,7 +90,8 @@ class _SolutionsDetector:
 
     def __init__(self, mediapipe: Any) -> None:
         with quiet_stderr():
-            self._pose = mediapipe.solutions.pose.Pose(model_complexity=1)
+            # Its own filter would lag, and blur the frames in which left and right change places.
+            self._pose = mediapipe.solutions.pose.Pose(model_complexity=1, smooth_landmarks=False)
             self._pose.process(_BLANK)  # some native notices come late, from other threads
 
     def detect(self, picture: np.ndarray, seconds: float) -> Found | None:

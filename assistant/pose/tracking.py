@@ -1,4 +1,6 @@
-"""From raw detections of a film to one person's clean motion: one track, sides, gaps, smoothing."""
+"""From raw detections of a film to one person's clean motion: one track, sides, outliers, gaps,
+smoothing.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -37,6 +39,10 @@ _PAIRS: Final = {
 }
 # Metres a frame of trust in the estimator's own left and right.
 _SWAP_PRIOR: Final = 0.02
+# A joint this far from the median of its neighbouring frames, and far beyond their spread, is out.
+_OUTLIER_METRES: Final = 0.06
+_OUTLIER_SPREADS: Final = 3 * 1.4826
+_OUTLIER_SECONDS: Final = 0.3
 _SMOOTH_SECONDS: Final = 0.25
 _SMOOTH_DEGREE: Final = 2
 
@@ -117,18 +123,35 @@ def _swapped_frames(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     sides = np.stack([np.stack([left, right]), np.stack([right, left])])  # [state, side, F, J, 3]
     # [from, to, F-1]: mean metres that the joints move between frames
     steps = np.linalg.norm(sides[None, :, :, 1:] - sides[:, None, :, :-1], axis=-1).mean((2, 4))
+    count = len(left)
     price = np.array([0.0, _SWAP_PRIOR])
     cost = price.copy()
-    back = np.zeros((len(left), 2), dtype=int)
-    for frame in range(1, len(left)):
+    back = np.zeros((count, 2), dtype=int)
+    for frame in range(1, count):
         total = cost[:, None] + steps[:, :, frame - 1]
         back[frame] = total.argmin(axis=0)
         cost = total.min(axis=0) + price
-    states = np.zeros(len(left), dtype=int)
-    states[-1] = int(cost.argmin())
-    for frame in range(len(left) - 1, 0, -1):
+    states = np.zeros(count, dtype=int)
+    states[-1:] = int(cost.argmin())
+    for frame in range(count - 1, 0, -1):
         states[frame - 1] = back[frame, states[frame]]
     return states.astype(bool)
+
+
+def outliers(joints: np.ndarray, fps: float) -> np.ndarray:
+    """Joints that leave their path for a moment (Hampel's rule over 0.3 s), [F, J] bool.
+
+    Args:
+        joints: [F, J, 3] metres without gaps.
+        fps: frames per second.
+    """
+    half = max(round(_OUTLIER_SECONDS * fps) // 2, 1)
+    padded = np.pad(joints, ((half, half), (0, 0), (0, 0)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1, axis=0)
+    median = np.median(windows, axis=-1)  # [F, J, 3]
+    spread = np.median(np.linalg.norm(windows - median[..., None], axis=2), axis=-1)  # [F, J]
+    limit = np.maximum(_OUTLIER_SPREADS * spread, _OUTLIER_METRES)
+    return np.linalg.norm(joints - median, axis=-1) > limit
 
 
 def smooth(joints: np.ndarray, fps: float) -> np.ndarray:
@@ -142,7 +165,8 @@ def smooth(joints: np.ndarray, fps: float) -> np.ndarray:
 def clean(detections: Detections, fps: float) -> tuple[Detections, dict[str, int]]:
     """One person's motion without gaps: `found` marks the frames that were seen.
 
-    Frames without the person get visibility 0 and interpolated positions.
+    Frames without the person and joints that leave their path for a moment get visibility 0 and
+    interpolated positions.
 
     Returns:
         The cleaned detections and the number of un-swapped frames of arms and legs.
@@ -159,13 +183,14 @@ def clean(detections: Detections, fps: float) -> tuple[Detections, dict[str, int
     )
     whole.world[seen], whole.image[seen], whole.visibility[seen] = world, image, visibility
     mark = np.repeat(seen[:, None], whole.visibility.shape[1], axis=1).astype(float)
+    mark[outliers(fill_gaps(whole.world, mark), fps)] = 0.0
     body = smooth(fill_gaps(whole.world, mark), fps)
     return (
         Detections(
             found=seen,
             world=body - pelvis(body)[:, None],
             image=smooth(fill_gaps(whole.image, mark), fps),
-            visibility=whole.visibility,
+            visibility=whole.visibility * mark,
         ),
         swaps,
     )
