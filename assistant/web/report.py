@@ -22,7 +22,7 @@ from assistant.clip import PoseSequence
 from assistant.errors import PoiseError
 from assistant.web import wording
 from assistant.web.animation import animation, demonstration_window
-from assistant.web.strip import ReportFrame, data_url
+from assistant.web.strip import ReportFrame, data_url, person_box
 from prompts.vocabulary import LEVELS, REGIONS
 
 __all__ = ["ReportFrame", "render_report", "report_name", "write_report"]
@@ -105,6 +105,8 @@ def render_report(
     """The page as text; arguments as in `write_report`."""
     script = "\n".join((TEMPLATES / name).read_text("utf-8") for name in SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    frames = _thin(frames)
+    box = person_box(frames)
     window = _window(feedback)
     moments = feedback.get("moments") or []
     remarks = list(feedback.get("remarks") or [])
@@ -136,7 +138,7 @@ def render_report(
             duration=learner.duration,
             fps=learner.fps,
             tracks=data["tracks"],
-            strip=[(frame.time, Markup(data_url(frame))) for frame in _thin(frames)],
+            strip=[(frame.time, Markup(data_url(frame, box))) for frame in frames],
             charts=wording.measurement_charts(feedback.get("measurements") or []),
             data=_embed(data),
             script=Markup(script),

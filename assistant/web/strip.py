@@ -2,16 +2,18 @@
 
 import base64
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from assistant.errors import PoiseError
-from assistant.skeleton import DRAWN_BONES, JOINTS, N_JOINTS
+from assistant.skeleton import DRAWN_BONES, JOINTS, LEFT_SHOULDER, N_JOINTS
 
 LONG_SIDE = 420  # pixels of a frame in the page
 QUALITY = 78
+MIN_CROP = 48  # pixels; a smaller person is shown in the whole frame
 RIM = (20, 20, 25)
 LEFT, RIGHT, MIDDLE = (90, 190, 255), (255, 150, 50), (245, 245, 245)
 
@@ -55,27 +57,58 @@ def draw_skeleton(image: Image.Image, points: np.ndarray) -> None:
     """Draw the bones of `points` [17, 2] pixels on the image, bright lines over dark rims."""
     draw = ImageDraw.Draw(image)
     seen = np.isfinite(points).all(axis=1)
-    width = max(2, round(max(image.size) / 75))
+    limb = max(2, round(max(image.size) / 80))
     bones = [(a, b) for a, b in DRAWN_BONES if seen[a] and seen[b]]
     for rim in (True, False):
         for a, b in bones:
+            face = max(a, b) < LEFT_SHOULDER
+            width = (max(1, limb // 2) if face else limb) + 3 * rim
             ends = [tuple(points[a].tolist()), tuple(points[b].tolist())]
             colour = RIM if rim else side_colour(a, b)
-            draw.line(ends, fill=colour, width=width + 3 * rim)
+            draw.line(ends, fill=colour, width=width)
             for x, y in ends:
-                radius = (width + 3 * rim) / 2
+                radius = width / 2
                 draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
 
 
-def data_url(frame: ReportFrame) -> str:
-    """The frame, at most LONG_SIDE pixels on its long side, with its skeleton."""
-    image = Image.fromarray(frame.image)
+def person_box(frames: Sequence[ReportFrame]) -> tuple[int, int, int, int] | None:
+    """Left, top, right, bottom pixels around the person in all frames, with a margin.
+
+    None where no frame has points, where sizes differ, or where the person is tiny.
+    """
+    sizes = {frame.image.shape for frame in frames}
+    points = [frame.points for frame in frames if frame.points is not None]
+    if len(sizes) != 1 or not points:
+        return None
+    found = np.concatenate(points).astype(np.float64)
+    found = found[np.isfinite(found).all(axis=1)]
+    if len(found) == 0:
+        return None
+    height, width = frames[0].image.shape[:2]
+    low, high = found.min(axis=0), found.max(axis=0)
+    margin = 0.18 * (high - low).max()
+    centre = (low + high) / 2
+    half = (high - low) / 2 + margin
+    half = np.maximum(half, half[::-1] * (0.6, 0.75))  # no slivers
+    left, top = np.maximum(np.floor(centre - half), 0).astype(int).tolist()
+    right, bottom = np.ceil(centre + half).astype(int).tolist()
+    right, bottom = min(right, width), min(bottom, height)
+    if right - left < MIN_CROP or bottom - top < MIN_CROP:
+        return None
+    return (left, top, right, bottom)
+
+
+def data_url(frame: ReportFrame, box: tuple[int, int, int, int] | None = None) -> str:
+    """The frame's `box`, at most LONG_SIDE pixels on its long side, with its skeleton."""
+    left, top, right, bottom = box or (0, 0, frame.image.shape[1], frame.image.shape[0])
+    image = Image.fromarray(frame.image[top:bottom, left:right])
     scale = min(1.0, LONG_SIDE / max(image.size))
     if scale < 1:
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         image = image.resize(size, Image.Resampling.LANCZOS)
     if frame.points is not None:
-        draw_skeleton(image, np.asarray(frame.points, dtype=np.float64) * scale)
+        points = np.asarray(frame.points, dtype=np.float64) - (left, top)
+        draw_skeleton(image, points * scale)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=QUALITY, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

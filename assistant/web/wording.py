@@ -172,7 +172,7 @@ def axis_ticks(duration: float) -> list[dict[str, float]]:
     return [
         {"time": i * step, "left": round(100 * i * step / duration, 2)}
         for i in range(count)
-        if i * step <= 0.98 * duration
+        if i * step <= 0.94 * duration
     ]
 
 

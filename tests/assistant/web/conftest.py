@@ -53,7 +53,7 @@ def make_squat(
 
 FEEDBACK: dict[str, Any] = {
     "schema_version": 1,
-    "clip": {"id": "squat_side_gym", "duration": SECONDS, "views": ["exo1"]},
+    "clip": {"id": "squat_side_gym", "duration": SECONDS, "views": ["exo1"], "span": [0.4, 5.0]},
     "activity": {"name": "bodyweight_squat", "probability": 0.97},
     "judged": True,
     "abstain_reason": None,
@@ -204,15 +204,8 @@ def not_judged(feedback: dict[str, Any]) -> dict[str, Any]:
         "No drill that Poise knows was recognised here (closest: walking). Film a bodyweight "
         "squat or a basketball free throw instead, one person, whole body in view."
     )
-    for key in ("commentary", "focus", "correction"):
+    for key in ("proficiency", "commentary", "focus", "correction"):
         feedback[key] = None
-    feedback["proficiency"] = {
-        "level": None,
-        "probabilities": None,
-        "score": None,
-        "pdm": {"ego": None, "exo": None, "pose": None},
-        "coral": None,
-    }
     for key in ("remarks", "demonstrations", "moments"):
         feedback[key] = []
     return feedback

@@ -16,10 +16,11 @@ from PIL import Image
 
 from assistant.clip import PoseSequence
 from assistant.errors import PoiseError
+from assistant.feedback import validate
 from assistant.web import wording
 from assistant.web.animation import animation, facing, stage, track
 from assistant.web.report import ReportFrame, render_report, report_name, write_report
-from assistant.web.strip import LEFT, data_url
+from assistant.web.strip import LEFT, data_url, person_box
 
 VOID = {"meta", "link", "input", "img", "br", "hr"}
 SVG_EMPTY = {"path", "circle", "ellipse", "rect"}
@@ -66,6 +67,11 @@ class Page(HTMLParser):
 
 def render(feedback: dict[str, Any], poses: dict[str, PoseSequence], **more: Any) -> Page:
     return Page(render_report(feedback, **poses, **more))
+
+
+def test_the_made_up_answers_follow_the_schema(feedback, not_judged):
+    validate(feedback)
+    validate(not_judged)
 
 
 def test_a_judged_clip_shows_everything(feedback, poses, frames):
@@ -166,7 +172,7 @@ def test_a_clip_that_was_not_judged_says_why_and_gives_no_level(not_judged, pose
     assert "This clip was not judged" in page.words
     assert "No drill that Poise knows was recognised here (closest: walking)." in page.words
     assert "Film a bodyweight squat or a basketball free throw instead" in page.words
-    assert "Camera still, at hip height" in page.words
+    assert "Camera level and still at hip height" in page.words
     assert "Knee flexion (highest) 96 ± 6°" in page.words
     assert len(page.all("canvas")) == 1 and len(page.all("img")) == len(frames)
     for level in ("Novice", "Early Expert", "Intermediate Expert", "Late Expert", "Remarks by"):
@@ -313,8 +319,8 @@ def test_a_whole_demonstration_is_cropped_to_its_record(feedback, poses):
 # ---------------------------------------------------------------- frames
 
 
-def open_frame(frame: ReportFrame) -> np.ndarray:
-    head, _, body = data_url(frame).partition(",")
+def open_frame(frame: ReportFrame, box: tuple[int, int, int, int] | None = None) -> np.ndarray:
+    head, _, body = data_url(frame, box).partition(",")
     assert head == "data:image/jpeg;base64"
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(body)))).astype(int)
 
@@ -329,6 +335,25 @@ def test_the_skeleton_is_drawn_where_the_points_are(frames):
     assert np.abs(drawn[y, x] - LEFT).max() < 60
     assert np.abs(plain[y, x] - LEFT).max() > 60
     assert np.abs(drawn[:40, :100] - plain[:40, :100]).max() < 4
+
+
+def test_the_strip_shows_the_person_large_and_whole(frames):
+    box = person_box(frames)
+    assert box is not None
+    left, top, right, bottom = box
+    points = np.concatenate([f.points for f in frames if f.points is not None])
+    points = points[np.isfinite(points).all(axis=1)]
+    assert (points > (left, top)).all() and (points < (right, bottom)).all()
+    assert right - left < 480 and 0.55 < (right - left) / (bottom - top) < 1.7
+    small = ReportFrame(0.0, frames[0].image, (frames[0].points - 200) * 0.5 + 200)
+    near = person_box([small])
+    assert near is not None
+    drawn = open_frame(small, near)
+    plain = open_frame(replace(small, points=None), near)
+    x, y = np.rint((small.points[13] + small.points[15]) / 2 - near[:2]).astype(int)
+    assert np.abs(drawn[y, x] - LEFT).max() < 60 < np.abs(plain[y, x] - LEFT).max()
+    assert person_box([replace(small, points=None)]) is None
+    assert person_box([replace(small, points=small.points * 0.01)]) is None
 
 
 def test_small_frames_are_not_enlarged_and_many_are_thinned(frames, feedback, poses):
