@@ -1,0 +1,248 @@
+"""Samples on disk: a Hugging Face dataset with one row a clip, the same for every source.
+
+A record is a dict with the keys of `COLUMNS`. Poses are `PoseSequence`, `steps` and `gaze` arrays;
+fields that a source lacks are None. On disk the poses are packed (`assistant.packing`): the noisy
+pose and the twin as their difference to the clean pose where there is one.
+
+    records = read_samples(Path("runs/mini-test"))
+    records[0]["pose"].joints   # [F, 17, 3], what a model may see
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from assistant.clip import PoseSequence
+from assistant.errors import PoiseError
+from assistant.packing import POSE_STEP, pack, pack_integers, quantise, unpack, unpack_integers
+from prompts.vocabulary import REGIONS, VIEWS
+
+SCHEMA_VERSION: Final = 1
+GAZE_STEP: Final = 0.5  # degrees
+INFO_FILE: Final = "poise.json"
+
+# Key: what it is. `pose_clean` and `twin` exist for simulated clips only.
+COLUMNS: Final[Mapping[str, str]] = {
+    "sample_id": "unique name",
+    "take_id": "recording",
+    "participant_id": "performer; own splits never share one",
+    "activity": "what is done",
+    "action": "part of the activity",
+    "split": "train, validation, test or shifted",
+    "views": "view name to path, relative to the dataset",
+    "best_exo": "view",
+    "calibration": "path",
+    "span": "[start, end] in seconds",
+    "pose": "what a model may see",
+    "pose_clean": "the motion without pose noise",
+    "twin": "the performer without faults, frame by frame in step",
+    "gaze": "[F, 2] degrees",
+    "level": "0..3",
+    "rating": "1..10",
+    "commentary_raw": "as spoken",
+    "summary": "in the output grammar",
+    "regions": "region to 0 needs improvement, 1 correct, 2 not mentioned",
+    "atomic_actions": "[{t, action}]",
+    "steps": "[F] index into step_names",
+    "step_names": "set_up first, rest last",
+    "repetitions": "[{start, end}] in seconds",
+    "faults": "[{name, region, severity, start, end}], one per repetition",
+    "correct_points": "names of what is worth praising",
+    "moments": "[{start, end}] in seconds",
+    "dialogues": "[{question, answer}]",
+    "demonstration": "{take_id, span, pa_mpjpe_mm}",
+    "score_vector": "14 numbers",
+    "origin": "where the row is from",
+}
+
+
+def write_samples(
+    samples: Iterable[Mapping[str, Any]], folder: Path, info: Mapping[str, Any] | None = None
+) -> str:
+    """Write records as a dataset; returns the sha256 of their content.
+
+    Args:
+        samples: records; missing keys are written as null, unknown keys are an error.
+        folder: is created; must be empty or missing.
+        info: stored beside the dataset in `poise.json`.
+
+    Raises:
+        PoiseError: the folder is in use or cannot be written, a record has unknown keys.
+    """
+    from datasets import Dataset
+
+    _check_folder(folder)
+    rows = [_encode(sample) for sample in samples]
+    sha = fingerprint(rows)
+    dataset = Dataset.from_list(rows, features=_features())
+    try:
+        dataset.save_to_disk(str(folder))
+        record = {"schema_version": SCHEMA_VERSION, "rows": len(rows), "sha256": sha}
+        text = json.dumps(record | dict(info or {}), indent=1, sort_keys=True)
+        (folder / INFO_FILE).write_text(text + "\n", "utf-8")
+    except OSError as fault:
+        raise PoiseError(
+            f"cannot write dataset {folder}", got=str(fault), remedy="name another folder"
+        ) from fault
+    return sha
+
+
+def read_samples(folder: Path) -> list[dict[str, Any]]:
+    """All records of a dataset written by `write_samples`.
+
+    Raises:
+        PoiseError: no dataset there, or of another schema version.
+    """
+    from datasets import load_from_disk
+
+    read_info(folder)
+    return [_decode(row) for row in load_from_disk(str(folder))]
+
+
+def read_info(folder: Path) -> dict[str, Any]:
+    """The dataset's `poise.json`: schema_version, rows, sha256, preset, noise, seed.
+
+    Raises:
+        PoiseError: no dataset there, or of another schema version.
+    """
+    path = folder / INFO_FILE
+    try:
+        info: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as fault:
+        raise PoiseError(
+            f"cannot read dataset {folder}",
+            got=f"no readable {INFO_FILE}",
+            expected="a folder written by `poise data`",
+            remedy=f"make it with `poise data drills --preset mini-test -o {folder}`",
+        ) from fault
+    if info.get("schema_version") != SCHEMA_VERSION:
+        raise PoiseError(
+            f"cannot read dataset {folder}",
+            got=f"schema version {info.get('schema_version')}",
+            expected=str(SCHEMA_VERSION),
+            remedy="make the dataset again with this version of Poise",
+        )
+    return info
+
+
+def fingerprint(rows: Sequence[Mapping[str, Any]]) -> str:
+    """sha256 over encoded rows in order: the same for the same samples, on any machine."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(json.dumps(row, sort_keys=True, default=bytes.hex).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _check_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        used = any(folder.iterdir())
+    except OSError as fault:
+        raise PoiseError(
+            f"cannot write dataset {folder}", got=str(fault), remedy="name another folder"
+        ) from fault
+    if used:
+        raise PoiseError(
+            f"cannot write dataset {folder}",
+            got="a folder with files in it",
+            expected="a new or empty folder",
+            remedy="name another folder or remove this one",
+        )
+
+
+def _encode(sample: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = sorted(set(sample) - set(COLUMNS))
+    if unknown:
+        raise PoiseError(
+            "unknown keys in a sample", got=", ".join(unknown), expected=", ".join(COLUMNS)
+        )
+    row: dict[str, Any] = {key: sample.get(key) for key in COLUMNS}
+    clean: PoseSequence | None = row["pose_clean"]
+    base = None if clean is None else quantise(clean.joints, POSE_STEP)
+    for key in ("pose", "twin"):
+        row[key] = _encode_pose(row[key], base)
+    row["pose_clean"] = _encode_pose(clean, None)
+    row["gaze"] = None if row["gaze"] is None else pack(row["gaze"], GAZE_STEP)
+    row["steps"] = None if row["steps"] is None else pack(row["steps"], 1.0)
+    for key in ("span", "correct_points", "step_names", "score_vector"):
+        row[key] = None if row[key] is None else list(row[key])
+    return row
+
+
+def _encode_pose(pose: PoseSequence | None, base: np.ndarray | None) -> dict[str, Any] | None:
+    if pose is None:
+        return None
+    values = quantise(pose.joints, POSE_STEP)
+    relative = base is not None and base.shape == values.shape
+    if relative:
+        values = values - base
+    sure = bool((pose.confidence == 1).all())
+    return {
+        "joints": pack_integers(values, POSE_STEP),
+        "relative": relative,
+        "confidence": None if sure else pack(pose.confidence, 1 / 255),
+        "fps": float(pose.fps),
+        "source": pose.source,
+        "world": pose.world,
+    }
+
+
+def _decode(row: Mapping[str, Any]) -> dict[str, Any]:
+    sample = dict(row)
+    clean = sample["pose_clean"]
+    base = None if clean is None else unpack_integers(clean["joints"])[0]
+    for key in ("pose", "twin", "pose_clean"):
+        sample[key] = _decode_pose(sample[key], base)
+    sample["gaze"] = None if row["gaze"] is None else unpack(row["gaze"])
+    sample["steps"] = None if row["steps"] is None else unpack(row["steps"]).astype(np.int64)
+    if sample["views"] is not None:
+        sample["views"] = {k: v for k, v in sample["views"].items() if v is not None}
+    return sample
+
+
+def _decode_pose(record: Mapping[str, Any] | None, base: np.ndarray | None) -> PoseSequence | None:
+    if record is None:
+        return None
+    values, step = unpack_integers(record["joints"])
+    if record["relative"]:
+        assert base is not None
+        values = values + base
+    joints = (values * step).astype(np.float32)
+    if record["confidence"] is None:
+        confidence = np.ones(joints.shape[:2], np.float32)
+    else:
+        confidence = unpack(record["confidence"])
+    return PoseSequence(joints, confidence, record["fps"], record["source"], record["world"])
+
+
+def _features() -> Any:
+    from datasets import Features, Value
+
+    text, number, small = Value("string"), Value("float32"), Value("int8")
+    pose = {
+        "joints": Value("binary"),
+        "relative": Value("bool"),
+        "confidence": Value("binary"),
+        "fps": number,
+        "source": text,
+        "world": Value("bool"),
+    }
+    span = [{"start": number, "end": number}]
+    fault = {"name": text, "region": text, "severity": number, "start": number, "end": number}
+    kinds: dict[str, Any] = dict.fromkeys(COLUMNS, text)
+    kinds |= dict.fromkeys(("pose", "pose_clean", "twin"), pose)
+    kinds |= {key: Value("binary") for key in ("gaze", "steps")}
+    kinds |= {key: [number] for key in ("span", "score_vector")}
+    kinds |= {key: [text] for key in ("step_names", "correct_points")}
+    kinds |= {"level": small, "rating": small, "faults": [fault]}
+    kinds |= {"moments": span, "repetitions": span}
+    kinds["views"] = dict.fromkeys(VIEWS, text)
+    kinds["regions"] = dict.fromkeys(REGIONS, small)
+    kinds["atomic_actions"] = [{"t": number, "action": text}]
+    kinds["dialogues"] = [{"question": text, "answer": text}]
+    kinds["demonstration"] = {"take_id": text, "span": [number], "pa_mpjpe_mm": number}
+    return Features(kinds)

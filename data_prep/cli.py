@@ -1,0 +1,62 @@
+"""`poise data`: make and check data sets."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assistant.errors import PoiseError
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+
+
+@app.callback()
+def main() -> None:
+    """Make and check data sets."""
+
+
+@app.command()
+def drills(
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="New folder for the dataset.")
+    ] = None,
+    performers: Annotated[int, typer.Option(min=1, help="People.")] = 8,
+    clips: Annotated[int, typer.Option(min=1, help="Clips of each.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="Source of all draws.")] = 0,
+    split: Annotated[str, typer.Option(help="train, validation, test or shifted.")] = "train",
+    distractors: Annotated[float, typer.Option(min=0, max=1, help="Share of distractors.")] = 0.0,
+    preset: Annotated[
+        str | None, typer.Option(help="mini-test or mini-test-shifted; sets all of the above.")
+    ] = None,
+    noise: Annotated[
+        str, typer.Option(help="Pose noise: clean, 15 (millimetres), fitted or twice-fitted.")
+    ] = "15",
+    gallery: Annotated[
+        Path | None, typer.Option(help="Also draw every drill and fault into this PNG.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Simulate performers of the drills, with named faults, and write them as a dataset."""
+    if output is None and gallery is None:
+        raise PoiseError(
+            "nothing to do", expected="--output DIR or --gallery PNG", remedy="name one of them"
+        )
+    result: dict[str, object] = {}
+    if output is not None:
+        from assistant.progress import progress_bar
+        from data_prep.drills.build import build_dataset, named_source
+
+        source = named_source(preset, performers, clips, seed, split, distractors)
+        with progress_bar("simulating") as progress:
+            result |= build_dataset(source, output, noise, progress)
+    if gallery is not None:
+        from data_prep.drills.gallery import draw_gallery
+
+        draw_gallery(gallery)
+        result["gallery"] = str(gallery)
+    print(json.dumps(result) if as_json else _lines(result))
+
+
+def _lines(result: dict[str, object]) -> str:
+    return "\n".join(f"{key}: {value}" for key, value in result.items())
