@@ -1,0 +1,241 @@
+"""Training examples for Stage 1: drills disturbed the way real recordings are.
+
+Every example is one drill cut, stretched, tilted, made noisy and sometimes joined to another
+motion, as frame features with the targets that still hold after that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from assistant.clip import PoseSequence
+from assistant.pose.normalise import (
+    PERCEPTION_FPS,
+    NormalisedPose,
+    frame_features,
+    normalise,
+    rotate_yaw,
+)
+from data_prep.drills.noise import add_pose_noise
+from prompts.vocabulary import NEEDS_IMPROVEMENT, REGIONS
+
+if TYPE_CHECKING:
+    from data_prep.drills.simulate import Drill
+
+IGNORE: Final = -100
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """How strongly examples are disturbed; shares in 0..1.
+
+    Attributes:
+        crop_share: cut to some consecutive repetitions; margin: seconds left around them.
+        joined_share: another motion of 1.5 to 6 s stands before or after.
+        tempo: largest relative change of speed; tilt: degrees of gravity error (3 sigma).
+        turn: degrees of heading error (uniform).
+        slow_noise: largest millimetres of slow noise; slow_share, view_share: how many clips get
+            slow noise, or the noise of a single view (which has no path over the ground) of
+            `view_noise` millimetres.
+        contact_share: heights rebuilt from contact and no path although there is a world.
+    """
+
+    crop_share: float = 0.4
+    margin: float = 1.0
+    joined_share: float = 0.15
+    tempo: float = 0.18
+    tilt: float = 10.0
+    turn: float = 12.0
+    slow_noise: float = 25.0
+    slow_share: float = 0.6
+    view_share: float = 0.2
+    view_noise: tuple[float, float] = (20.0, 90.0)
+    contact_share: float = 0.3
+
+
+@dataclass(frozen=True)
+class Example:
+    """One disturbed clip at `PERCEPTION_FPS`, T frames; IGNORE where a target does not hold.
+
+    Attributes:
+        features: [T, D]; action: [T] 0/1; frame_activity: [T].
+        activity, level: one number; polarity: [6]; faults: [n_faults] 0/1 or IGNORE.
+        where: [6, T] True on frames of a fault of the region.
+    """
+
+    features: np.ndarray
+    action: np.ndarray
+    frame_activity: np.ndarray
+    activity: int
+    level: int
+    polarity: np.ndarray
+    faults: np.ndarray
+    where: np.ndarray
+
+
+def fault_key(activity: str, name: str) -> str:
+    """The auxiliary head's name of a fault."""
+    return f"{activity}:{name}"
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """Part [start, end) seconds of a drill."""
+
+    pose: PoseSequence
+    start: float
+    end: float
+
+
+def make_example(
+    drill: "Drill",
+    rng: np.random.Generator,
+    disturbance: Disturbance,
+    activities: Sequence[str],
+    faults: Sequence[str],
+    others: Sequence["Drill"] = (),
+) -> Example:
+    """One disturbed example.
+
+    Args:
+        activities, faults: the names of the heads, in order.
+        others: distractor drills that may be joined before or after.
+    """
+    cut = _cut(drill, rng, disturbance)
+    tempo = float(np.exp(rng.uniform(-1, 1) * np.log1p(disturbance.tempo)))
+    pose = _stretch(cut.pose, tempo)
+    own = len(pose)
+    if others and drill.level is not None and rng.random() < disturbance.joined_share:
+        pose, before = _join(pose, others[int(rng.integers(len(others)))], rng)
+    else:
+        before = 0
+    times = cut.start + (np.arange(len(pose)) - before) * tempo / PERCEPTION_FPS
+    inside = (np.arange(len(pose)) >= before) & (np.arange(len(pose)) < before + own)
+    features = frame_features(_disturb(pose, rng, disturbance))
+    return _targets(drill, features, times, inside, (cut.start, cut.end), activities, faults)
+
+
+def _cut(drill: "Drill", rng: np.random.Generator, disturbance: Disturbance) -> _Cut:
+    """Some consecutive repetitions with margins, or all of the clip with a jittered start."""
+    pose = drill.pose
+    start, end = 0.0, pose.duration
+    if drill.repetitions and rng.random() < disturbance.crop_share:
+        first = int(rng.integers(len(drill.repetitions)))
+        last = int(rng.integers(first, len(drill.repetitions)))
+        start = drill.repetitions[first][0] - rng.uniform(0, disturbance.margin)
+        end = drill.repetitions[last][1] + rng.uniform(0, disturbance.margin)
+    elif drill.repetitions:
+        start = min(rng.uniform(0, 0.5), drill.repetitions[0][0])
+        end = max(pose.duration - rng.uniform(0, 0.5), drill.repetitions[-1][1])
+    else:
+        start = float(rng.uniform(0, max(pose.duration - 2.0, 0.0)) * (rng.random() < 0.5))
+        end = start + max(rng.uniform(1.5, pose.duration), 1.5)
+    start, end = max(start, 0.0), min(end, pose.duration)
+    begin = round(start * pose.fps) / pose.fps
+    return _Cut(pose.crop(start, end), begin, end)
+
+
+def _stretch(pose: PoseSequence, tempo: float) -> PoseSequence:
+    """At PERCEPTION_FPS, `tempo` times as fast."""
+    count = max(round(pose.duration * PERCEPTION_FPS / tempo), 2)
+    return pose.at_times(np.arange(count) * tempo / PERCEPTION_FPS, PERCEPTION_FPS)
+
+
+def _join(pose: PoseSequence, other: "Drill", rng: np.random.Generator) -> tuple[PoseSequence, int]:
+    """`other` before or after, turned by up to 90 degrees, pelvis meeting pelvis; frames before."""
+    seconds = min(rng.uniform(1.5, 6.0), other.pose.duration)
+    begin = rng.uniform(0, other.pose.duration - seconds)
+    piece = other.pose.crop(begin, begin + seconds).resample(PERCEPTION_FPS)
+    joints = rotate_yaw(piece.joints, rng.uniform(-np.pi / 2, np.pi / 2))
+    ahead = rng.random() < 0.7
+    mine, theirs = (0, -1) if ahead else (-1, 0)
+    meet = pose.joints[mine, 11:13, :2].mean(axis=0) - joints[theirs, 11:13, :2].mean(axis=0)
+    joints[..., :2] += meet
+    parts = [joints, pose.joints] if ahead else [pose.joints, joints]
+    seen = [piece.confidence, pose.confidence] if ahead else [pose.confidence, piece.confidence]
+    whole = replace(
+        pose,
+        joints=np.concatenate(parts).astype(np.float32),
+        confidence=np.concatenate(seen),
+    )
+    return whole, len(joints) if ahead else 0
+
+
+def _disturb(
+    pose: PoseSequence, rng: np.random.Generator, disturbance: Disturbance
+) -> NormalisedPose:
+    """Tilt, noise and heading error, normalised."""
+    tilted = _tilt(pose, rng, disturbance.tilt)
+    draw = rng.random()
+    if draw < disturbance.view_share:
+        amount = float(rng.uniform(*disturbance.view_noise))
+        tilted = add_pose_noise(tilted, rng, kind="single_view", millimetres=amount)
+    elif draw < disturbance.view_share + disturbance.slow_share:
+        amount = float(rng.uniform(0, disturbance.slow_noise))
+        tilted = add_pose_noise(tilted, rng, millimetres=amount)
+    flat = normalise(tilted, contact_heights=bool(rng.random() < disturbance.contact_share))
+    turn = np.deg2rad(rng.uniform(-disturbance.turn, disturbance.turn))
+    path = flat.root_path
+    if path is not None:
+        path = rotate_yaw(np.column_stack([path, np.zeros(len(path))]), turn)[:, :2]
+    joints = rotate_yaw(flat.joints, turn).astype(np.float32)
+    return replace(flat, joints=joints, root_path=path)
+
+
+def _tilt(pose: PoseSequence, rng: np.random.Generator, largest: float) -> PoseSequence:
+    """Turn gravity by a small angle about a horizontal axis through the pelvis' mean."""
+    angle = np.deg2rad(np.clip(rng.normal(0, largest / 3), -largest, largest))
+    axis = rng.uniform(0, 2 * np.pi)
+    upright = rotate_yaw(pose.joints.astype(np.float64), -axis)
+    centre = upright[:, 11:13].mean(axis=(0, 1))
+    local = upright - centre
+    cos, sin = np.cos(angle), np.sin(angle)
+    turned = np.stack(
+        [local[..., 0], cos * local[..., 1] - sin * local[..., 2],
+         sin * local[..., 1] + cos * local[..., 2]], axis=-1
+    )  # fmt: skip
+    return replace(pose, joints=rotate_yaw(turned + centre, axis).astype(np.float32))
+
+
+def _targets(
+    drill: "Drill",
+    features: np.ndarray,
+    times: np.ndarray,
+    inside: np.ndarray,
+    kept: tuple[float, float],
+    activities: Sequence[str],
+    faults: Sequence[str],
+) -> Example:
+    """What still holds for the part [kept) seconds of the drill; times [T] of each frame."""
+    frames, index = len(features), list(activities).index(drill.activity)
+    action = np.zeros(frames, dtype=np.int64)
+    for start, end in drill.repetitions:
+        action[inside & (times >= start) & (times <= end)] = 1
+    known = drill.level is not None
+    level: int = IGNORE
+    frame_activity = np.full(frames, index)
+    if known:
+        frame_activity[action == 0] = IGNORE
+    polarity = np.full(len(REGIONS), IGNORE)
+    present = np.full(len(faults), IGNORE)
+    where = np.zeros((len(REGIONS), frames), dtype=bool)
+    if known:
+        seen = [f for f in drill.faults if f.start >= kept[0] - 0.1 and f.end <= kept[1] + 0.1]
+        gone = {f.region for f in drill.faults} - {f.region for f in seen}
+        complete = {f.name for f in drill.faults} == {f.name for f in seen}
+        level = drill.level if complete and drill.level is not None else IGNORE
+        for row, region in enumerate(REGIONS):
+            polarity[row] = IGNORE if region in gone else drill.regions[region]
+        present[:] = 0
+        for fault in seen:
+            present[list(faults).index(fault_key(drill.activity, fault.name))] = 1
+            polarity[REGIONS.index(fault.region)] = NEEDS_IMPROVEMENT
+            where[REGIONS.index(fault.region)] |= (
+                inside & (times >= fault.start) & (times <= fault.end)
+            )
+    return Example(
+        features, action, frame_activity, index, level,
+        polarity, present, where,
+    )  # fmt: skip
