@@ -50,8 +50,8 @@ class CameraStyle:
     azimuth_jitter: float = 20.0
     distance: tuple[float, float] = (2.8, 4.2)
     height: tuple[float, float] = (0.9, 1.9)
-    fill: tuple[float, float] = (0.78, 0.94)
-    ego_pitch: tuple[float, float] = (28.0, 40.0)
+    fill: tuple[float, float] = (0.86, 1.0)
+    ego_pitch: tuple[float, float] = (34.0, 46.0)
     ego_field: tuple[float, float] = (95.0, 110.0)
 
 
@@ -63,7 +63,7 @@ SHIFTED = CameraStyle(
     distance=(5.0, 7.0),
     height=(2.1, 3.0),
     fill=(0.6, 0.75),
-    ego_pitch=(42.0, 50.0),
+    ego_pitch=(50.0, 58.0),
     ego_field=(80.0, 92.0),
 )
 

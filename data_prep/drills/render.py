@@ -107,9 +107,11 @@ def sample_look(seed: int) -> Look:
     rng = np.random.default_rng([seed, 0x100C])
     skin = SKIN_TONES[rng.integers(len(SKIN_TONES))]
     hair = HAIR_TONES[rng.integers(len(HAIR_TONES))]
-    shirt, trousers, shoes = (_colour(rng, 0.9, (0.25, 0.95)) for _ in range(3))
-    floor = _colour(rng, 0.45, (0.35, 0.85))
-    wall = _colour(rng, 0.35, (0.4, 0.95))
+    # Strong colours for the clothes and pale ones for the room: a small encoder that has minutes
+    # to learn must be able to find the body.
+    shirt, trousers, shoes = (_colour(rng, (0.5, 0.95), (0.3, 0.95)) for _ in range(3))
+    floor = _colour(rng, (0.0, 0.2), (0.35, 0.85))
+    wall = _colour(rng, (0.0, 0.2), (0.4, 0.95))
     contrast = rng.uniform(0.7, 0.92)
     tile = float(rng.uniform(0.35, 0.8)) if rng.random() < 0.6 else 0.0
     direction = rng.normal(size=3) * [1.0, 1.0, 0.3] + [0.0, 0.0, 1.4]
@@ -176,8 +178,11 @@ def body_points(joints: np.ndarray) -> np.ndarray:
     return np.concatenate([joints, np.stack(extra, axis=1)], axis=1)
 
 
-def _colour(rng: np.random.Generator, saturation: float, value: tuple[float, float]) -> np.ndarray:
-    hue, amount, light = rng.random(), rng.uniform(0, saturation), rng.uniform(*value)
+def _colour(
+    rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]
+) -> np.ndarray:
+    """A colour of any hue, RGB in 0..255."""
+    hue, amount, light = rng.random(), rng.uniform(*saturation), rng.uniform(*value)
     return np.array(colorsys.hsv_to_rgb(hue, amount, light)) * 255
 
 
