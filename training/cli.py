@@ -1,6 +1,7 @@
 """`poise train RECIPE`: train the stages of a recipe into a run folder."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -25,13 +26,14 @@ def train(
 
     loaded = load_recipe(recipe, settings or [])
     from training.progress import Progress
-    from training.stages import STAGES, Run, settings_record
+    from training.run import Run
+    from training.stages import STAGES
 
     if stage is not None and stage not in STAGES:
         raise PoiseError("unknown stage", got=stage, expected=", ".join(STAGES))
     folder = output or Path("runs") / loaded.name
     run = Run(loaded, folder)
-    text = json.dumps(settings_record(loaded), indent=1)
+    text = json.dumps(asdict(loaded), indent=1)
     (folder / "work" / "recipe.json").write_text(text + "\n", "utf-8")
     progress = Progress("train")
     for name, run_stage in STAGES.items():

@@ -44,11 +44,9 @@ class LanguageModelSettings:
 
     Attributes:
         base: a hub name or folder of any causal language model; empty builds a Llama from the rest.
-        load_in_4bit: QLoRA (bitsandbytes nf4).
     """
 
     base: str = ""
-    load_in_4bit: bool = False
     vocabulary: int = 1024
     hidden_size: int = 160
     intermediate_size: int = 432
@@ -82,7 +80,6 @@ class LanguageSettings:
         label_weight: weight of the label's tokens in the loss.
         demonstration_dropout: probability that F_t sees no demonstration.
         video_share: share of clips that get video features.
-        own_commentary_share: share of F_r and F_g samples whose commentary is the model's own.
     """
 
     steps: int = 900
@@ -93,7 +90,6 @@ class LanguageSettings:
     label_weight: float = 4.0
     demonstration_dropout: float = 0.5
     video_share: float = 0.5
-    own_commentary_share: float = 0.1
     precision: str = "bf16"
     projector: str = "agp"
     projector_hidden: int = 192

@@ -1,104 +1,27 @@
 """The stages of a recipe, in order; each writes its part of the checkpoint into the run folder.
 
-    data -> pose_tokenizer -> video_encoder -> proficiency -> pretrain -> library -> language
+    pose_tokenizer -> video_encoder -> proficiency -> pretrain -> library -> language
 
-`data` writes nothing: the simulated pools are made again from the seed whenever a stage needs
-them. `work/` inside the run folder holds what is not shipped (the pretrained model, metrics).
+The simulated pools are made again from the seed whenever a stage needs them. `work/` inside the run
+folder holds what is not shipped (the pretrained model, metrics).
 """
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from functools import cache
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
-import torch
 
-from assistant.checkpoint import LANGUAGE_FOLDER, LIBRARY_FOLDER, Checkpoint
-from assistant.demos.library import Library
-from assistant.engine.transformers_engine import TransformersEngine
-from assistant.evidence import ExpertQuantity, Experts
-from assistant.model.modeling_poise import PoiseForConditionalGeneration
-from assistant.model.processing_poise import ModelInputs, PoiseProcessor
-from assistant.perception import (
-    POSE_TOKENIZER_FOLDER,
-    PROFICIENCY_FOLDER,
-    VIDEO_ENCODER_FOLDER,
-    Perception,
-)
-from assistant.pose.kinematics import QUANTITIES, measure
-from assistant.pose.normalise import NormalisedPose, normalise
+from assistant.checkpoint import LIBRARY_FOLDER
+from assistant.perception import POSE_TOKENIZER_FOLDER, PROFICIENCY_FOLDER, VIDEO_ENCODER_FOLDER
+from assistant.pose.normalise import normalise
 from assistant.pose.tokenizer import PoseTokenizer, PoseTokenizerConfig
-from data_prep.drills.commentary import compose_dialogue, compose_spoken, compose_summary
-from data_prep.drills.noise import add_pose_noise
-from data_prep.drills.records import Drill
-from data_prep.drills.simulate import simulate_many
-from prompts.render import render_messages
-from prompts.vocabulary import special_tokens
-from training.language import add_lora, build_model, train_steps, trainable
-from training.language_samples import (
-    PerceivedClip,
-    TokenSample,
-    correction_messages,
-    perceive,
-    retrieval_messages,
-    supervise,
-    token_sample,
-)
-from training.library import build_library, with_unconditional
+from training.experts import experts
+from training.language_stage import language_stage, pretrain_stage
+from training.library import build_library
 from training.pose_tokenizer import PoseTokenizerSettings, train_pose_tokenizer
-from training.proficiency import ProficiencySettings, cross_fit_scores, train_proficiency
+from training.proficiency import ProficiencySettings, train_proficiency
 from training.progress import Progress
-from training.recipe import Recipe
-from training.tokenizer import train_tokenizer
+from training.run import Run
 from training.video_encoder import VideoEncoderSettings, train_video_encoder
-from training.video_features import rendered_features
-
-WORK = "work"
-LEVEL_BASIS = "simulated drills"
-SINGLE_VIEW_SHARE = 0.2
-
-
-class Run:
-    """One run of a recipe in a folder; stages call each other's results from disk."""
-
-    def __init__(self, recipe: Recipe, folder: Path) -> None:
-        self.recipe = recipe
-        self.folder = folder
-        (folder / WORK).mkdir(parents=True, exist_ok=True)
-        torch.set_num_threads(recipe.threads)
-        torch.use_deterministic_algorithms(True, warn_only=True)
-
-    @cache  # noqa: B019  (one run lives as long as its process)
-    def pool(self, name: str) -> list[Drill]:
-        """Simulated clips of one pool: perception, language, validation or library."""
-        data = self.recipe.data
-        performers = getattr(data, f"{name}_performers")
-        number = ("perception", "language", "validation", "library").index(name)
-        distractors = data.distractor_share if name in ("perception", "validation") else 0.0
-        started = Progress(f"data {name}")
-        drills = simulate_many(
-            performers,
-            data.clips_per_performer,
-            self.recipe.seed * 1000 + number,
-            split="validation" if name == "validation" else "train",
-            activities=self.recipe.activities,
-            distractor_share=distractors,
-            workers=data.workers,
-        )
-        started.say(f"{len(drills)} clips of {performers} performers")
-        return drills
-
-    def write_metrics(self, stage: str, metrics: dict[str, Any]) -> None:
-        """`work/<stage>.json`."""
-        text = json.dumps(metrics, indent=1, sort_keys=True, default=float)
-        (self.folder / WORK / f"{stage}.json").write_text(text + "\n", "utf-8")
-
-    def perception(self) -> Perception:
-        """The frozen parts trained so far."""
-        return Perception.from_pretrained(self.folder)
 
 
 def train_pose_tokenizer_stage(run: Run) -> None:
@@ -151,274 +74,11 @@ def _numbers(values: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.3f}" for name, value in values.items())
 
 
-def experts(drills: Sequence[Drill]) -> Experts:
-    """Measured quantities of fault-free clips, per activity."""
-    values: dict[str, dict[str, list[float]]] = {}
-    units: dict[str, str] = {}
-    for drill in drills:
-        if drill.level is None or drill.faults:
-            continue
-        span = (drill.repetitions[0][0], drill.repetitions[-1][1])
-        for found in measure(drill.pose, drill.activity, span):
-            values.setdefault(drill.activity, {}).setdefault(found.quantity, []).append(found.value)
-            units[found.quantity] = found.unit
-    return Experts(
-        {
-            activity: {
-                name: ExpertQuantity(
-                    QUANTITIES[name].region,
-                    units[name],
-                    float(np.mean(v)),
-                    float(np.std(v)),
-                    len(v),
-                )
-                for name, v in rows.items()
-            }
-            for activity, rows in values.items()
-        }
-    )
-
-
-def composed_texts(drills: Sequence[Drill], seed: int) -> list[str]:
-    """Every text of the drills, for the tokenizer."""
-    texts: list[str] = []
-    for i, drill in enumerate(drills):
-        rng = np.random.default_rng([seed, 7, i])
-        texts += [compose_summary(drill, rng), compose_spoken(drill, rng)]
-        texts += [part for turn in compose_dialogue(drill, rng) for part in turn]
-        if i % 10 == 0:
-            messages = render_messages(
-                "commentary", frames=8, n_video=1, n_pose=1, n_stage1=1, has_score=True,
-                has_regions=True,
-            )  # fmt: skip
-            texts += [m["content"] for m in messages]
-            texts += [render_messages("retrieval")[-1]["content"]]
-            texts += [render_messages("correction", learner_codes=[[0]])[-1]["content"]]
-    return [text for text in texts if text]
-
-
-def pretrain_stage(run: Run) -> None:
-    """Tokenizer, then the language model on composed text and code sequences of pool A."""
-    recipe, tokenizer_part = (
-        run.recipe,
-        PoseTokenizer.from_pretrained(run.folder / POSE_TOKENIZER_FOLDER),
-    )
-    drills = [d for d in run.pool("perception") if d.level is not None]
-    folder = run.folder / LANGUAGE_FOLDER
-    progress = Progress("pretrain")
-    train_tokenizer(
-        composed_texts(drills, recipe.seed),
-        folder,
-        vocabulary=recipe.language_model.vocabulary,
-        codebook_size=tokenizer_part.codebook_size,
-    )
-    processor = load_processor(folder)
-    torch.manual_seed(recipe.seed)
-    model = build_model(
-        processor.tokenizer,
-        recipe.language_model,
-        recipe.language,
-        video_size=recipe.video_encoder.get("hidden_size", VideoEncoderSettings().hidden_size),
-        pose_size=tokenizer_part.tokens_per_frame * tokenizer_part.config.code_dim + 3,
-        stage1_size=run.perception().assessor.stage1.config.pooled,
-        tokens_per_frame=tokenizer_part.tokens_per_frame,
-        codebook_size=tokenizer_part.codebook_size,
-    )
-    samples = text_samples(run, processor, drills)
-    progress.say(f"{len(samples)} texts, {sum(len(s.ids) for s in samples)} tokens")
-    losses = train_steps(
-        model,
-        samples,
-        processor,
-        steps=recipe.pretrain.steps,
-        batch_size=recipe.pretrain.batch_size,
-        learning_rate=recipe.pretrain.learning_rate,
-        warmup=recipe.language.warmup_steps,
-        weight_decay=recipe.language.weight_decay,
-        precision=recipe.language.precision,
-        seed=recipe.seed,
-        progress=progress,
-    )
-    run.write_metrics("pretrain", {"loss": float(np.mean(losses[-50:]))})
-    model.save_pretrained(run.folder / WORK / "pretrained")
-
-
-def load_processor(folder: Path) -> PoiseProcessor:
-    """The processor over the tokenizer in `folder`."""
-    from transformers import AutoTokenizer
-
-    return PoiseProcessor(AutoTokenizer.from_pretrained(folder))
-
-
-def text_samples(run: Run, processor: PoiseProcessor, drills: Sequence[Drill]) -> list[TokenSample]:
-    """Conversations without any feature: commentary, speech, dialogue, corrected codes.
-
-    Everything is learned, user turns too: the model has to learn the language first.
-    """
-    perception = run.perception()
-    poses = learner_poses(drills, run.recipe.seed + 11)
-    codes = plain_codes(drills, poses, perception)
-    samples = []
-    for i, drill in enumerate(drills):
-        rng = np.random.default_rng([run.recipe.seed, 8, i])
-        answer = compose_summary(drill, rng)
-        talks = [
-            render_messages(
-                "correction", commentary=answer, learner_codes=codes[i][0], target=codes[i][1]
-            ),
-            [
-                {"role": "user", "content": compose_spoken(drill, rng)},
-                {"role": "assistant", "content": answer},
-            ],
-        ]
-        question, reply = compose_dialogue(drill, rng)[0]
-        talks.append(
-            render_messages(
-                "chat", commentary=compose_summary(drill, rng), question=question, target=reply
-            )
-        )
-        for messages in talks:
-            sample = token_sample(processor, supervise(list(messages)), ModelInputs())
-            ones = [1.0] * len(sample.ids)
-            samples.append(TokenSample(sample.ids, sample.ids, ones, sample.inputs))
-    return samples
-
-
-def learner_poses(
-    drills: Sequence[Drill], seed: int, largest: float = 25.0
-) -> list[NormalisedPose]:
-    """What cameras see of the drills: 0 to `largest` mm of slow noise, a share single-view."""
-    poses = []
-    for i, drill in enumerate(drills):
-        rng = np.random.default_rng([seed, i])
-        if rng.random() < SINGLE_VIEW_SHARE:
-            noisy = add_pose_noise(drill.pose, rng, kind="single_view")
-        else:
-            noisy = add_pose_noise(drill.pose, rng, millimetres=float(rng.uniform(0, largest)))
-        poses.append(normalise(noisy))
-    return poses
-
-
-def plain_codes(
-    drills: Sequence[Drill], poses: Sequence[NormalisedPose], perception: Perception
-) -> list[tuple[list[list[int]], list[list[int]]]]:
-    """Codes of learner and twin in a window around a true moment, for pretraining."""
-    from assistant.tasks.window import cut_window, window_around
-    from training.language_samples import twin_window
-
-    windows = []
-    for drill, pose in zip(drills, poses, strict=True):
-        start, end = drill.moments[0]
-        windows.append(cut_window(pose, window_around((start + end) / 2, pose.duration)[0]))
-    twins = [twin_window(d, w) for d, w in zip(drills, windows, strict=True)]
-    learner, twin = (perception.encode_windows(w)[1].tolist() for w in (windows, twins))
-    return list(zip(learner, twin, strict=True))
-
-
 def library_stage(run: Run) -> None:
     """Windows of fault-free Late Experts that no learned part has seen."""
     library = build_library(run.pool("library"), run.perception())
     library.save(run.folder / LIBRARY_FOLDER)
     Progress("library").say(f"{len(library)} demonstrations")
-
-
-def language_stage(run: Run) -> None:
-    """LoRA multi-task training on pool B, merged; label temperature; library likelihoods."""
-    recipe, perception = run.recipe, run.perception()
-    settings, folder = recipe.language, run.folder / LANGUAGE_FOLDER
-    progress = Progress("language")
-    library = Library.load(run.folder / LIBRARY_FOLDER)
-    processor = load_processor(folder)
-    drills = run.pool("language")
-    clips = perceived_clips(run, drills, perception, library, recipe.seed + 21)
-    progress.say(f"{len(clips)} clips perceived")
-    samples = multitask_samples(run, clips, library, processor)
-    progress.say(f"{len(samples)} conversations, {sum(len(s.ids) for s in samples)} tokens")
-    model = PoiseForConditionalGeneration.from_pretrained(run.folder / WORK / "pretrained")
-    torch.manual_seed(recipe.seed + 1)
-    new_tokens = processor.tokenizer.convert_tokens_to_ids(
-        special_tokens(perception.pose_tokenizer.codebook_size)
-    )
-    wrapped = add_lora(model, recipe.lora, new_tokens)
-    progress.say(f"trains {trainable(wrapped)}")
-    losses = train_steps(
-        wrapped,
-        samples,
-        processor,
-        steps=settings.steps,
-        batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        warmup=settings.warmup_steps,
-        weight_decay=settings.weight_decay,
-        precision=settings.precision,
-        seed=recipe.seed + 2,
-        progress=progress,
-    )
-    merged = wrapped.merge_and_unload()
-    engine = TransformersEngine(merged, processor)
-    merged.config.label_temperature = fit_label_temperature(run, engine, perception)
-    merged.save_pretrained(folder)
-    with_unconditional(library, engine).save(run.folder / LIBRARY_FOLDER)
-    run.write_metrics(
-        "language",
-        {
-            "loss": float(np.mean(losses[-50:])),
-            "label_temperature": merged.config.label_temperature,
-            "trainable": trainable(wrapped),
-        },
-    )
-    Checkpoint(run.folder, f"poise-{recipe.name}", LEVEL_BASIS).write()
-
-
-def perceived_clips(
-    run: Run, drills: Sequence[Drill], perception: Perception, library: Library | None, seed: int
-) -> list[PerceivedClip]:
-    """Pool-B clips with noise, out-of-fold scores, windows, codes and, for a share, video."""
-    poses = learner_poses(drills, seed)
-    assessments = cross_fit_scores(perception.assessor, drills, poses)
-    answers = [
-        compose_summary(d, np.random.default_rng([seed, 9, i])) for i, d in enumerate(drills)
-    ]
-    share = run.recipe.language.video_share
-    videos = rendered_features(
-        drills, poses, assessments, perception, share, seed, run.recipe.data.workers
-    )
-    return perceive(drills, poses, assessments, perception, answers, library=library, videos=videos)
-
-
-def multitask_samples(
-    run: Run, clips: Sequence[PerceivedClip], library: Library, processor: PoiseProcessor
-) -> list[TokenSample]:
-    """Two conversations a clip: F_t with F_g, and F_t with F_r."""
-    settings = run.recipe.language
-    samples = []
-    for i, clip in enumerate(clips):
-        rng = np.random.default_rng([run.recipe.seed, 10, i])
-        gold = library.items[clip.gold].codes
-        shown = gold if rng.random() >= settings.demonstration_dropout else None
-        again = compose_summary(clip.drill, rng)
-        for messages in (
-            correction_messages(clip, clip.answer, demonstration=shown, supervised=True),
-            retrieval_messages(clip, again, gold, supervised=True),
-        ):
-            samples.append(
-                token_sample(processor, messages, clip.inputs, label_weight=settings.label_weight)
-            )
-    return samples
-
-
-def fit_label_temperature(run: Run, engine: TransformersEngine, perception: Perception) -> float:
-    """Temperature of the label likelihoods by cross-entropy on validation performers."""
-    from assistant.tasks.commentary import label_continuations, label_prompt
-    from training.proficiency import fit_temperature
-
-    drills = [d for d in run.pool("validation") if d.level is not None]
-    poses = learner_poses(drills, run.recipe.seed + 31, 20.0)
-    assessments = perception.assessor.assess_many(poses)
-    answers = [""] * len(drills)
-    clips = perceive(drills, poses, assessments, perception, answers)
-    logits = [engine.score(label_prompt(c.inputs), label_continuations())[0] for c in clips]
-    return fit_temperature(np.array(logits), np.array([d.level for d in drills]))
 
 
 STAGES: dict[str, Callable[[Run], None]] = {
@@ -429,8 +89,3 @@ STAGES: dict[str, Callable[[Run], None]] = {
     "library": library_stage,
     "language": language_stage,
 }
-
-
-def settings_record(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as plain values, for the run folder."""
-    return asdict(recipe)

@@ -1,0 +1,77 @@
+"""One run of a recipe: its folder, its simulated pools, and what cameras see of them."""
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from assistant.perception import Perception
+from assistant.pose.normalise import NormalisedPose, normalise
+from data_prep.drills.noise import add_pose_noise
+from data_prep.drills.records import Drill
+from data_prep.drills.simulate import simulate_many
+from training.progress import Progress
+from training.recipe import Recipe
+
+WORK = "work"
+POOLS = ("perception", "language", "validation", "library")
+SINGLE_VIEW_SHARE = 0.2
+
+
+class Run:
+    """One run of a recipe in a folder; stages call each other's results from disk."""
+
+    def __init__(self, recipe: Recipe, folder: Path) -> None:
+        self.recipe = recipe
+        self.folder = folder
+        (folder / WORK).mkdir(parents=True, exist_ok=True)
+        torch.set_num_threads(recipe.threads)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+    @cache  # noqa: B019  (one run lives as long as its process)
+    def pool(self, name: str) -> list[Drill]:
+        """Simulated clips of one pool: perception, language, validation or library."""
+        data = self.recipe.data
+        performers = getattr(data, f"{name}_performers")
+        number = POOLS.index(name)
+        distractors = data.distractor_share if name in ("perception", "validation") else 0.0
+        started = Progress(f"data {name}")
+        drills = simulate_many(
+            performers,
+            data.clips_per_performer,
+            self.recipe.seed * 1000 + number,
+            split="validation" if name == "validation" else "train",
+            activities=self.recipe.activities,
+            distractor_share=distractors,
+            workers=data.workers,
+        )
+        started.say(f"{len(drills)} clips of {performers} performers")
+        return drills
+
+    def write_metrics(self, stage: str, metrics: dict[str, Any]) -> None:
+        """`work/<stage>.json`."""
+        text = json.dumps(metrics, indent=1, sort_keys=True, default=float)
+        (self.folder / WORK / f"{stage}.json").write_text(text + "\n", "utf-8")
+
+    def perception(self) -> Perception:
+        """The frozen parts trained so far."""
+        return Perception.from_pretrained(self.folder)
+
+
+def learner_poses(
+    drills: Sequence[Drill], seed: int, largest: float = 25.0
+) -> list[NormalisedPose]:
+    """What cameras see of the drills: 0 to `largest` mm of slow noise, a share single-view."""
+    poses = []
+    for i, drill in enumerate(drills):
+        rng = np.random.default_rng([seed, i])
+        if rng.random() < SINGLE_VIEW_SHARE:
+            noisy = add_pose_noise(drill.pose, rng, kind="single_view")
+        else:
+            noisy = add_pose_noise(drill.pose, rng, millimetres=float(rng.uniform(0, largest)))
+        poses.append(normalise(noisy))
+    return poses
