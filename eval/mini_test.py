@@ -18,6 +18,7 @@ from eval import levels as lv
 from eval.corrections import CorrectionScores, ExpertWindows, score_correction, through_codec
 from eval.floors import BoostedTrees, angle_statistics, oracle_level
 from eval.poses import distance
+from eval.statistics import auroc
 from eval.summaries import (
     Scores,
     by_activity,
@@ -26,7 +27,7 @@ from eval.summaries import (
     shuffled_truth,
     summarise,
 )
-from eval.testset import TestClip
+from eval.testset import STANDARD, TestClip, TestSet
 from eval.variants import SHUFFLES, CoachVariant, coach_all
 
 Log = Callable[[str], None]
@@ -142,12 +143,34 @@ def real_tokenizer_error(coach: Coach, throws: Sequence[CoachInput]) -> dict[str
     return {"pct_real_mm": distance(back, goal).frame_mm, "pct_real_plain_mm": float(plain)}
 
 
+def open_set(coach: Coach, test_set: TestSet) -> dict[str, Any]:
+    """How well one score tells the known drills from other motions, and what the threshold does."""
+    assess = coach.perception.assessor.assess_many
+    known = [normalise(clip.pose) for clip in test_set.clips]
+    others = [normalise(pose) for pose in test_set.distractors]
+    inside, outside = assess(known), assess(others)
+    return {
+        "n_distractors": len(others),
+        "open_set_auroc": auroc(
+            [found.known_score for found in inside], [found.known_score for found in outside]
+        ),
+        "distractors_rejected": float(np.mean([not found.judged for found in outside])),
+        "known_judged": float(np.mean([found.judged for found in inside])),
+    }
+
+
 def shuffles(
     coach: Coach, clips: Sequence[TestClip], *, seed: int, log: Log
-) -> dict[str, dict[str, Any]]:
-    """Levels and faults with one part of the prompt taken from another clip of the activity."""
-    found = {}
+) -> dict[str, dict[str, Any] | None]:
+    """Levels and faults with one part of the prompt taken from another clip of the activity.
+
+    None where no clip has that part (a set without films has no video to shuffle).
+    """
+    found: dict[str, dict[str, Any] | None] = {}
     for name in SHUFFLES:
+        if name == "video" and not any(clip.views for clip in clips):
+            found[name] = None
+            continue
         log(f"shuffled {name}")
         variant = CoachVariant(coach, shuffle=name, retrieve=False, seed=seed)
         summary = summarise(run_clips(variant, clips, seed=seed, corrections=False))
@@ -158,9 +181,8 @@ def shuffles(
 
 def evaluate(
     coach: Coach,
-    sets: Mapping[str, Sequence[TestClip]],
+    sets: Mapping[str, TestSet],
     *,
-    standard: str,
     training: Sequence[TestClip] = (),
     throws: Sequence[CoachInput] = (),
     seed: int = 0,
@@ -170,25 +192,27 @@ def evaluate(
     """The whole result.
 
     Args:
-        sets: condition name to its clips; `standard` is the one that targets are for.
+        sets: condition name to its clips; STANDARD is the one that targets are for.
         training: clips of other performers, for the boosted trees.
         throws: real poses for `pct_real_mm`.
     """
-    clips = sets[standard]
+    clips = sets[STANDARD].clips
     log(f"coaching {len(clips)} clips")
     scores = run_clips(coach, clips, seed=seed, progress=progress)
     result = summarise(scores) | shuffled_truth(scores, seed) | tokenizer_error(coach, clips)
     result |= {"pct_real_mm": None, "pct_real_plain_mm": None}
     if throws:
         result |= real_tokenizer_error(coach, throws)
+    if sets[STANDARD].distractors:
+        result |= open_set(coach, sets[STANDARD])
     log("floors")
     result |= floors(scores, training)
     result["conditions"] = {}
     cheap = CoachVariant(coach, retrieve=False)
     for name, others in sets.items():
-        if name != standard:
+        if name != STANDARD:
             log(f"condition {name}")
-            result["conditions"][name] = summarise(run_clips(cheap, others, seed=seed))
+            result["conditions"][name] = summarise(run_clips(cheap, others.clips, seed=seed))
     result["shuffled_inputs"] = shuffles(coach, clips, seed=seed, log=log)
     result["by_activity"] = by_activity(scores)
     result["intervals"] = intervals(scores, seed)

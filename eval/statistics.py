@@ -142,6 +142,19 @@ def chance_median_rank(candidates: int) -> float:
     return (candidates + 1) / 2
 
 
+def auroc(positives: Sequence[float], negatives: Sequence[float]) -> float:
+    """Probability that a positive scores above a negative, ties counting a half (Mann-Whitney)."""
+    high, low = np.asarray(positives, dtype=np.float64), np.asarray(negatives, dtype=np.float64)
+    if not len(high) or not len(low):
+        raise PoiseError(
+            "no AUROC",
+            got=f"{len(high)} positives and {len(low)} negatives",
+            expected="some of both",
+        )
+    above = (high[:, None] > low).mean()
+    return float(above + 0.5 * (high[:, None] == low).mean())
+
+
 def _differences(a: np.ndarray, b: np.ndarray, clusters: Sequence[Hashable]) -> np.ndarray:
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if a.shape != b.shape or a.ndim != 1 or len(a) != len(clusters) or len(a) == 0:

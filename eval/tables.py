@@ -69,6 +69,12 @@ MINI_TEST_ROWS: Sequence[tuple[str, str, int, Sequence[tuple[str, str]]]] = (
         (("trees", "trees_fault_micro_f1"), ("shuffled", "fault_micro_f1_shuffled")),
     ),
     ("schema valid", "schema_valid", 3, ()),
+    (
+        "known against other motions, AUROC",
+        "open_set_auroc",
+        3,
+        (("others rejected", "distractors_rejected"), ("known judged", "known_judged")),
+    ),
     ("judged", "judged_share", 3, ()),
     ("PCT, simulated (mm)", "pct_mm", 1, ()),
     ("PCT, real throws (mm)", "pct_real_mm", 1, ()),

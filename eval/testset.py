@@ -1,27 +1,37 @@
-"""The versioned test set of simulated drills: made by `poise data drills` when it is missing."""
+"""The versioned test set of simulated drills, made by `poise data drills` where it is missing."""
 
-import hashlib
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
-
-import numpy as np
+from typing import Any, Final
 
 from assistant.clip import PoseSequence
+from assistant.dataset import INFO_FILE, read_info, read_samples
 from assistant.errors import PoiseError
 
 # What the results and every target are for; the other conditions are printed beside.
 STANDARD: Final = "standard"
-TRAINING: Final = "train"
-PRESET: Final = "mini-test"
+# Condition: the arguments of `poise data drills` that make it.
+CONDITIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    STANDARD: ("--preset", "mini-test", "--noise", "15"),
+    "clean": ("--preset", "mini-test", "--noise", "clean"),
+    "single_view": ("--preset", "mini-test", "--noise", "fitted"),
+    "single_view_twice": ("--preset", "mini-test", "--noise", "twice-fitted"),
+    "shifted": ("--preset", "mini-test-shifted", "--noise", "15"),
+}
+# Other performers, from whom the boosted trees learn.
+TRAINING: Final = "trees"
+TRAINING_SET: Final = (
+    *("--performers", "150", "--clips", "16", "--seed", "7001", "--split", "train"),
+    *("--noise", "15"),
+)
 
 
 @dataclass(frozen=True)
 class InjectedFault:
-    """One fault in one repetition."""
+    """One fault in one repetition, seconds."""
 
     name: str
     region: str
@@ -32,12 +42,12 @@ class InjectedFault:
 
 @dataclass(frozen=True)
 class TestClip:
-    """One clip with its ground truth.
+    """One clip of a known drill with its ground truth.
 
     Attributes:
         pose: what the model sees; clean: the same motion without pose noise; twin: the same
             performer without faults, frame by frame in step.
-        views: films of the clip by view, where they were rendered.
+        views: films of the clip by view, where there are any.
     """
 
     __test__ = False  # not a test class, though pytest would think so
@@ -59,40 +69,49 @@ class TestClip:
         return [(fault.start, fault.end) for fault in self.faults]
 
 
-def ensure(folder: Path, preset: str) -> None:
-    """Make the set by `poise data drills --preset` unless it lies in `folder`.
+@dataclass(frozen=True)
+class TestSet:
+    """Clips of known drills, poses of everything else, and the set's own description."""
+
+    __test__ = False
+
+    clips: list[TestClip]
+    distractors: list[PoseSequence]
+    info: dict[str, Any]
+
+
+def load(folder: Path, name: str, arguments: Sequence[str]) -> TestSet:
+    """The set `name` in `folder`, made by `poise data drills` with `arguments` where missing."""
+    part = folder / name
+    if not (part / INFO_FILE).is_file():
+        make(part, arguments)
+    rows = read_samples(part)
+    return TestSet(
+        [_clip(row, part) for row in rows if row["level"] is not None],
+        [row["pose"] for row in rows if row["level"] is None],
+        read_info(part),
+    )
+
+
+def make(folder: Path, arguments: Sequence[str]) -> None:
+    """Run `poise data drills` into `folder`.
 
     Raises:
         PoiseError: the command failed.
     """
-    if folder.is_dir() and any(folder.iterdir()):
-        return
-    command = [sys.executable, "-m", "assistant.cli", "data", "drills"]
-    arguments = ["--preset", preset, "-o", str(folder)]
-    print(f"making the set {preset} in {folder}", file=sys.stderr)
-    done = subprocess.run([*command, *arguments], stdout=sys.stderr)
+    command = ["data", "drills", *arguments, "-o", str(folder)]
+    print(f"making {folder}", file=sys.stderr)
+    done = subprocess.run([sys.executable, "-m", "assistant.cli", *command], stdout=sys.stderr)
     if done.returncode != 0:
         raise PoiseError(
-            f"cannot make the set {preset}",
+            f"cannot make {folder}",
             got=f"exit code {done.returncode}",
-            remedy=f"run `poise data drills {' '.join(arguments)}` and read its message",
+            remedy=f"run `poise {' '.join(command)}` and read its message",
         )
 
 
-def fingerprint(clips: Sequence[TestClip]) -> str:
-    """sha256 over the clips' names, levels, faults and poses (rounded to 0.1 mm)."""
-    digest = hashlib.sha256()
-    for clip in sorted(clips, key=lambda c: c.sample_id):
-        digest.update(repr((clip.sample_id, clip.performer, clip.activity, clip.level)).encode())
-        for fault in clip.faults:
-            digest.update(f"{fault.name} {fault.severity:.4f} {fault.start:.4f}".encode())
-        for pose in (clip.pose, clip.clean, clip.twin):
-            digest.update(np.round(pose.joints * 1e4).astype(np.int32).tobytes())
-    return digest.hexdigest()
-
-
 def balanced(clips: Sequence[TestClip], limit: int | None) -> list[TestClip]:
-    """The first `limit` clips, dealt in turn from every (activity, level)."""
+    """`limit` clips, dealt in turn from every (activity, level); all of them when None."""
     if limit is None or limit >= len(clips):
         return list(clips)
     piles: dict[tuple[str, int], list[TestClip]] = {}
@@ -105,3 +124,18 @@ def balanced(clips: Sequence[TestClip], limit: int | None) -> list[TestClip]:
         for clip in pile[turn : turn + 1]
     ]
     return dealt[:limit]
+
+
+def _clip(row: Mapping[str, Any], folder: Path) -> TestClip:
+    return TestClip(
+        sample_id=row["sample_id"],
+        performer=row["participant_id"],
+        activity=row["activity"],
+        level=row["level"],
+        pose=row["pose"],
+        clean=row["pose_clean"],
+        twin=row["twin"],
+        faults=tuple(InjectedFault(**fault) for fault in row["faults"]),
+        regions=row["regions"],
+        views={name: folder / path for name, path in (row["views"] or {}).items()},
+    )

@@ -89,3 +89,15 @@ def test_chance_median_rank_is_what_shuffling_gives() -> None:
     ranks = [int(rng.integers(1, 102)) for _ in range(20000)]
     assert s.chance_median_rank(101) == 51
     assert s.median_rank(ranks) == pytest.approx(51, abs=1.5)
+
+
+def test_auroc_agrees_with_scikit_learn() -> None:
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(6)
+    high, low = rng.integers(0, 9, 40), rng.integers(-3, 6, 70)
+    labels = [1] * 40 + [0] * 70
+    assert s.auroc(high, low) == pytest.approx(roc_auc_score(labels, np.concatenate([high, low])))
+    assert s.auroc([2, 3], [0, 1]) == 1.0
+    with pytest.raises(PoiseError, match="AUROC"):
+        s.auroc([], [1.0])

@@ -7,7 +7,7 @@ from assistant.clip import PoseSequence
 from eval import summaries as s
 from eval.corrections import CorrectionScores
 from eval.poses import Distance
-from eval.testset import InjectedFault, TestClip, balanced, fingerprint
+from eval.testset import InjectedFault, TestClip, balanced
 from prompts.vocabulary import LEVELS, REGIONS
 
 POSE = PoseSequence(np.zeros((30, 17, 3), np.float32), np.ones((30, 17), np.float32), 30.0)
@@ -122,15 +122,3 @@ def test_a_limit_keeps_activities_and_levels_balanced() -> None:
         for k in range(4)
     )
     assert balanced(clips, None) == clips
-
-
-def test_fingerprint_knows_every_truth() -> None:
-    base = fingerprint([clip(0), clip(1)])
-    assert fingerprint([clip(1), clip(0)]) == base
-    assert fingerprint([clip(0), clip(1, level=2)]) != base
-    moved = PoseSequence(POSE.joints + np.float32(0.001), POSE.confidence, 30.0)
-    one = clip(1)
-    other = TestClip(
-        *(moved if name == "twin" else getattr(one, name) for name in one.__dataclass_fields__)
-    )
-    assert fingerprint([clip(0), other]) != base

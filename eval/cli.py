@@ -1,0 +1,120 @@
+"""`poise eval`: suites that measure a model, every number beside its floors."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from assistant.errors import PoiseError
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+
+ModelFolder = Annotated[Path | None, typer.Option(help="Folder of another checkpoint.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Output = Annotated[Path | None, typer.Option("-o", "--output", help="Also write the JSON here.")]
+Seed = Annotated[int, typer.Option(help="Of shuffles, noise and intervals.")]
+
+
+@app.callback()
+def suites() -> None:
+    """Measure a model, with its floors beside it."""
+
+
+@app.command("mini-test")
+def mini_test(
+    model: ModelFolder = None,
+    cache: Annotated[
+        Path, typer.Option(help="Where the test set lies or is made by `poise data drills`.")
+    ] = Path("runs/mini-test"),
+    limit: Annotated[int | None, typer.Option(help="Clips of each condition, balanced.")] = None,
+    real_poses: Annotated[
+        Path | None, typer.Option(help="Real poses on which the pose tokenizer is measured too.")
+    ] = None,
+    as_json: AsJson = False,
+    output: Output = None,
+    seed: Seed = 0,
+) -> None:
+    """Levels, faults, corrections and retrieval on simulated performers that were never seen."""
+    _check_writable(output)
+    from assistant.coach import Coach
+    from assistant.progress import progress_bar
+    from eval import mini_test as suite
+    from eval import tables, testset
+    from eval.real_poses import read_clips
+
+    coach = Coach.from_pretrained(model)
+    throws = [] if real_poses is None else read_clips(real_poses, *HELD_OUT_THROWS)
+    sets = {}
+    for name, arguments in testset.CONDITIONS.items():
+        whole = testset.load(cache, name, arguments)
+        sets[name] = replace(whole, clips=testset.balanced(whole.clips, limit))
+    trees = testset.load(cache, testset.TRAINING, testset.TRAINING_SET)
+    with progress_bar("mini-test") as progress:
+        result = suite.evaluate(
+            coach,
+            sets,
+            training=trees.clips,
+            throws=throws,
+            seed=seed,
+            log=lambda text: print(text, file=sys.stderr),
+            progress=progress,
+        )
+    result["sets"] = {name: test_set.info for name, test_set in sets.items()}
+    _finish(result, as_json, output, tables.mini_test_table(result))
+    if not as_json:
+        print(tables.conditions_table(result, ("level_accuracy", "fault_micro_f1")))
+
+
+@app.command("real-poses")
+def real_poses(
+    poses: Annotated[Path, typer.Argument(help="A folder of pose files, or an npz of many poses.")],
+    activity: Annotated[str, typer.Option(help="What the poses show.")] = "basketball_free_throw",
+    first: Annotated[int, typer.Option(help="First clip.")] = 20,
+    last: Annotated[int, typer.Option(help="Last clip.")] = 59,
+    model: ModelFolder = None,
+    as_json: AsJson = False,
+    output: Output = None,
+    seed: Seed = 0,
+) -> None:
+    """Are real poses recognised and answered, and are the answers stable when little moves?"""
+    _check_writable(output)
+    from assistant.coach import Coach
+    from eval import tables
+    from eval.real_poses import evaluate, read_clips
+
+    clips = read_clips(poses, first, last)
+    coach = Coach.from_pretrained(model)
+    coach.check_activity(activity)
+    result = evaluate(coach, clips, activity, seed)
+    _finish(result, as_json, output, tables.real_poses_table(result))
+
+
+# Throws 0 to 19 may be looked at while the drill is designed.
+HELD_OUT_THROWS = (20, 59)
+
+
+def _finish(result: dict[str, Any], as_json: bool, output: Path | None, table: str) -> None:
+    """Write the result and print it as JSON or as its table."""
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    print(json.dumps(result, sort_keys=True) if as_json else table)
+
+
+def _check_writable(output: Path | None) -> None:
+    """Fail before minutes of work when the result could not be written."""
+    if output is None:
+        return
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with output.open("a"):
+            pass
+    except OSError as error:
+        raise PoiseError(
+            f"cannot write {output}",
+            got=error.strerror or str(error),
+            remedy="give another -o FILE",
+        ) from error
