@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -110,7 +111,7 @@ def _check_writable(output: Path | None) -> None:
         return
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with output.open("a"):
+        with tempfile.NamedTemporaryFile(dir=output.parent):
             pass
     except OSError as error:
         raise PoiseError(

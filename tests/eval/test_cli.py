@@ -1,0 +1,51 @@
+"""`poise eval`: errors before work, one line each, and nothing left behind."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from assistant.cli import main
+
+
+def test_a_missing_checkpoint_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["eval", "mini-test", "--model", str(tmp_path)]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"poise: no checkpoint in {tmp_path}")
+    assert captured.out == ""
+
+
+def test_an_unwritable_output_is_found_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    target = tmp_path / "file" / "result.json"
+    assert main(["eval", "mini-test", "-o", str(target), "--model", "nowhere"]) == 1
+    assert f"cannot write {target}" in capsys.readouterr().err
+
+
+def test_missing_poses_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "out.json"
+    assert main(["eval", "real-poses", str(tmp_path / "none"), "-o", str(output)]) == 1
+    assert "no poses at" in capsys.readouterr().err
+    assert not output.exists()
+
+
+def test_an_unknown_suite_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", "no-such-suite"]) == 2
+    assert "no-such-suite" in capsys.readouterr().err
+
+
+def test_a_result_is_written_as_it_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from eval import cli
+
+    result = {"b": 1, "a": [0.5, None]}
+    cli._finish(result, True, tmp_path / "deep" / "result.json", "a table")
+    assert json.loads(capsys.readouterr().out) == result
+    assert json.loads((tmp_path / "deep" / "result.json").read_text()) == result
+    cli._finish(result, False, None, "a table")
+    assert capsys.readouterr().out == "a table\n"
