@@ -1,6 +1,7 @@
 """F_t: proficiency label, then commentary (ProfVLM Table 1; ExpertAF F_t)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from prompts.render import render_messages
 from prompts.vocabulary import LEVELS
 
 
-def prompt_pieces(inputs: ModelInputs, *, fused_video: bool = False) -> dict[str, int | bool]:
+def prompt_pieces(inputs: ModelInputs, *, fused_video: bool = False) -> dict[str, Any]:
     """What the renderer must know of a clip's features, for every task."""
     counts = inputs.counts(fused_video=fused_video)
     return {
