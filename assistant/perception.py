@@ -48,6 +48,11 @@ class Perception:
             video_encoder=VideoEncoder.from_pretrained(video) if video.is_dir() else None,
         )
 
+    @property
+    def video_size(self) -> int:
+        """Width of one view's feature; 1 without a video encoder, since no view enters then."""
+        return 1 if self.video_encoder is None else self.video_encoder.width
+
     def encode_window(self, window: WindowFrames) -> tuple[np.ndarray, np.ndarray]:
         """Pose features [10, M * D + 3] for the mapper and codes [10, M] of a window."""
         features, codes = self.encode_windows([window])

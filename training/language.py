@@ -5,6 +5,7 @@ a seed gives the same weights on the same machine type and thread count.
 """
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,23 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from assistant.errors import PoiseError
 from assistant.model.configuration_poise import PoiseConfig
 from assistant.model.modeling_poise import PoiseForConditionalGeneration
 from assistant.model.processing_poise import PoiseProcessor
-from prompts.vocabulary import PLACEHOLDERS, POSE_FRAME_END, POSE_SEQUENCE_END, pose_code
+from prompts.render import chat_template
+from prompts.vocabulary import (
+    PLACEHOLDERS,
+    POSE_FRAME_END,
+    POSE_SEQUENCE_END,
+    TURN_END,
+    pose_code,
+    special_tokens,
+)
 from training.language_samples import TokenSample
 from training.progress import Progress
 from training.recipe import LanguageModelSettings, LanguageSettings, LoraSettings
 
-LORA_TARGETS = r"language_model\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 # Trained beside the adapter: everything between perception and the language model.
 TRAINED_BESIDE = ("video_projector", "pose_mapper", "stage1_mapper", "score_token", "regions_token")
 
@@ -35,11 +44,10 @@ def build_model(
     stage1_size: int,
     tokens_per_frame: int,
     codebook_size: int,
-    text_config: Any = None,
+    base: Any = None,
 ) -> PoiseForConditionalGeneration:
-    """The untrained model around a Llama of the given shape, or around the named base."""
-    if text_config is None:
-        text_config = llama_config(len(tokenizer), settings, tokenizer)
+    """The model around `base` (a loaded causal language model), or around a small new Llama."""
+    text_config = llama_config(len(tokenizer), settings, tokenizer) if base is None else base.config
     ids = {
         f"{name}_token_id": tokenizer.convert_tokens_to_ids(token)
         for name, token in PLACEHOLDERS.items()
@@ -59,7 +67,41 @@ def build_model(
         tokens_per_frame=tokens_per_frame,
         **ids,
     )
-    return PoiseForConditionalGeneration(config)
+    model = PoiseForConditionalGeneration(config)
+    if base is not None:
+        model.language_model.load_state_dict(base.state_dict())
+    return model
+
+
+def load_base(settings: LanguageModelSettings, folder: Path, codebook_size: int) -> Any:
+    """A published causal language model with Poise's tokens added to its vocabulary.
+
+    Its tokenizer, with our chat template (that of SmolLM2-Instruct), is written into `folder`; rows
+    of new tokens start at the mean of the old ones, as transformers does it.
+
+    Raises:
+        PoiseError: the model cannot be loaded.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(settings.base)
+        model = AutoModelForCausalLM.from_pretrained(settings.base)
+    except (OSError, ValueError) as fault:
+        raise PoiseError(
+            f"cannot load the language model {settings.base}",
+            got=str(fault).splitlines()[0],
+            expected="a hub name that can be reached, or a folder with config.json and weights",
+            remedy="download it and set language_model.base=FOLDER",
+        ) from fault
+    tokenizer.add_tokens(special_tokens(codebook_size), special_tokens=True)
+    tokenizer.eos_token = TURN_END
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = TURN_END
+    tokenizer.chat_template = chat_template()
+    tokenizer.save_pretrained(folder)
+    model.resize_token_embeddings(len(tokenizer))
+    return model
 
 
 def llama_config(vocabulary: int, settings: LanguageModelSettings, tokenizer: Any) -> Any:
@@ -117,7 +159,7 @@ def add_lora(
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=LORA_TARGETS,
+        target_modules=rf"language_model\..*\.({'|'.join(lora.targets)})",
         trainable_token_indices={"embed_tokens": list(new_tokens)},
     )
     wrapped = get_peft_model(model, config)

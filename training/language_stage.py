@@ -20,7 +20,7 @@ from data_prep.drills.commentary import compose_dialogue, compose_spoken, compos
 from data_prep.drills.records import Drill
 from prompts.render import render_messages
 from prompts.vocabulary import special_tokens
-from training.language import add_lora, build_model, train_steps, trainable
+from training.language import add_lora, build_model, load_base, train_steps, trainable
 from training.language_samples import (
     PerceivedClip,
     TokenSample,
@@ -36,7 +36,6 @@ from training.proficiency import cross_fit_scores, fit_temperature
 from training.progress import Progress
 from training.run import WORK, Run, learner_poses
 from training.tokenizer import train_tokenizer
-from training.video_encoder import VideoEncoderSettings
 from training.video_features import rendered_features
 
 LEVEL_BASIS = "simulated drills"
@@ -61,32 +60,42 @@ def composed_texts(drills: Sequence[Drill], seed: int) -> list[str]:
 
 
 def pretrain_stage(run: Run) -> None:
-    """Tokenizer, then the language model on composed text and code sequences of pool A."""
-    recipe, tokenizer_part = (
-        run.recipe,
-        PoseTokenizer.from_pretrained(run.folder / POSE_TOKENIZER_FOLDER),
-    )
+    """The language model to adapt: a published one by name, or a small one trained on the composed
+    text and code sequences of pool A with a tokenizer of its own."""
+    recipe = run.recipe
+    tokenizer_part = PoseTokenizer.from_pretrained(run.folder / POSE_TOKENIZER_FOLDER)
     drills = [d for d in run.pool("perception") if d.level is not None]
     folder = run.folder / LANGUAGE_FOLDER
-    progress = Progress("pretrain")
-    train_tokenizer(
-        composed_texts(drills, recipe.seed),
-        folder,
-        vocabulary=recipe.language_model.vocabulary,
-        codebook_size=tokenizer_part.codebook_size,
-    )
+    base, codebook_size = None, tokenizer_part.codebook_size
+    if recipe.language_model.base:
+        base = load_base(recipe.language_model, folder, codebook_size)
+    else:
+        texts = composed_texts(drills, recipe.seed)
+        vocabulary = recipe.language_model.vocabulary
+        train_tokenizer(texts, folder, vocabulary=vocabulary, codebook_size=codebook_size)
     processor = load_processor(folder)
     torch.manual_seed(recipe.seed)
     model = build_model(
         processor.tokenizer,
         recipe.language_model,
         recipe.language,
-        video_size=recipe.video_encoder.get("hidden_size", VideoEncoderSettings().hidden_size),
+        video_size=run.perception().video_size,
         pose_size=tokenizer_part.tokens_per_frame * tokenizer_part.config.code_dim + 3,
         stage1_size=run.perception().assessor.stage1.config.pooled,
         tokens_per_frame=tokenizer_part.tokens_per_frame,
-        codebook_size=tokenizer_part.codebook_size,
+        codebook_size=codebook_size,
+        base=base,
     )
+    if recipe.pretrain.steps:
+        pretrain(run, model, processor, drills)
+    model.save_pretrained(run.folder / WORK / "pretrained")
+
+
+def pretrain(
+    run: Run, model: PoiseForConditionalGeneration, processor: PoiseProcessor, drills: list[Drill]
+) -> None:
+    """Full training of the language model on text only."""
+    recipe, progress = run.recipe, Progress("pretrain")
     samples = text_samples(run, processor, drills)
     progress.say(f"{len(samples)} texts, {sum(len(s.ids) for s in samples)} tokens")
     losses = train_steps(
@@ -103,7 +112,6 @@ def pretrain_stage(run: Run) -> None:
         progress=progress,
     )
     run.write_metrics("pretrain", {"loss": float(np.mean(losses[-50:]))})
-    model.save_pretrained(run.folder / WORK / "pretrained")
 
 
 def load_processor(folder: Path) -> PoiseProcessor:

@@ -65,8 +65,17 @@ class PretrainSettings:
 
 @dataclass(frozen=True)
 class LoraSettings:
-    """Low-rank adaptation (peft)."""
+    """Low-rank adaptation (peft); `targets` are the linear layers that get an adapter."""
 
+    targets: tuple[str, ...] = (
+        "q_proj",
+        "k_proj",
+        "v_proj",
+        "o_proj",
+        "gate_proj",
+        "up_proj",
+        "down_proj",
+    )
     rank: int = 32
     alpha: int = 64
     dropout: float = 0.0

@@ -14,6 +14,7 @@ from assistant.checkpoint import LIBRARY_FOLDER
 from assistant.perception import POSE_TOKENIZER_FOLDER, PROFICIENCY_FOLDER, VIDEO_ENCODER_FOLDER
 from assistant.pose.normalise import normalise
 from assistant.pose.tokenizer import PoseTokenizer, PoseTokenizerConfig
+from assistant.video.encoder import VideoEncoder
 from training.experts import experts
 from training.language_stage import language_stage, pretrain_stage
 from training.library import build_library
@@ -40,8 +41,13 @@ def train_pose_tokenizer_stage(run: Run) -> None:
 
 
 def train_video_encoder_stage(run: Run) -> None:
-    """The small TimeSformer on rendered views of pool A."""
-    settings = VideoEncoderSettings(**run.recipe.video_encoder)
+    """A published encoder by name, frozen, or the small TimeSformer on rendered views of pool A."""
+    chosen = dict(run.recipe.video_encoder)
+    if "pretrained" in chosen:
+        encoder = VideoEncoder.from_backbone(chosen["name"], chosen["pretrained"])
+        encoder.save_pretrained(run.folder / VIDEO_ENCODER_FOLDER)
+        return
+    settings = VideoEncoderSettings(**chosen)
     progress = Progress("video_encoder")
     encoder, report = train_video_encoder(
         run.pool("perception"), settings, seed=run.recipe.seed, progress=progress.advance
