@@ -41,7 +41,7 @@ class PoseTokenizerSettings:
 
     config: PoseTokenizerConfig = field(default_factory=PoseTokenizerConfig)
     steps: int = 3000
-    batch_size: int = 1024
+    batch_size: int = 512
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
     warmup_share: float = 0.1  # of the steps, without quantisation
@@ -55,7 +55,7 @@ class PoseTokenizerSettings:
     yaw_degrees: float = 20.0
     tilt_degrees: float = 8.0
     keep: float = 0.25  # share of bodies that are only mirrored
-    bf16: bool = False
+    bf16: bool = True
 
     def __post_init__(self) -> None:
         faults = []

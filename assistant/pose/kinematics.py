@@ -76,7 +76,7 @@ class Motion:
         heights: [S, F, 3] pelvis, left ankle, right ankle over a standing ankle.
         window: [F] bool, the frames that are measured; the rest serve as reference.
         fps: frames per second.
-        throw_side: 0 left, 1 right: whose wrist goes highest in the window.
+        throw_side: 0 left, 1 right: whose wrist goes highest in the clip (people do not change hands).
     """
 
     joints: np.ndarray
@@ -211,7 +211,7 @@ def motion_of(
         moved = heights + np.concatenate([shift[..., 2:], ankles], axis=-1)
         joints = np.concatenate([joints, noisy])
         heights = np.concatenate([heights, moved])
-    wrists = joints[0][window][:, [LEFT_WRIST, RIGHT_WRIST], 2]
+    wrists = joints[0][:, [LEFT_WRIST, RIGHT_WRIST], 2]
     return Motion(joints, heights, window, clip.fps, int(wrists.max(axis=0).argmax()))
 
 
@@ -349,8 +349,11 @@ def _follow_through(motion: Motion) -> Result:
     eyes = motion.joints[:, :, [LEFT_EYE, RIGHT_EYE], 2].mean(axis=-1)
     below = motion.joints[:, :, LEFT_WRIST + motion.throw_side, 2] <= eyes
     frame = np.arange(below.shape[1])
-    # The hand may pass the eyes a moment after the release: give it 0.15 s.
-    ended = below & (frame > release[:, None] + round(0.15 * motion.fps))
+    # The hand may pass the eyes a moment after the release: it has 0.15 s to do so.
+    late = release + round(0.15 * motion.fps)
+    raised = ~below & (frame >= release[:, None]) & (frame <= late[:, None])
+    first = np.where(raised.any(axis=1), raised.argmax(axis=1), release)
+    ended = below & (frame > first[:, None])
     end = np.where(ended.any(axis=1), ended.argmax(axis=1), below.shape[1])
     return (end - release) / motion.fps, release
 
@@ -377,7 +380,9 @@ def _masked_median(motion: Motion, track: np.ndarray, window: np.ndarray) -> np.
 
 
 def _shot_stance_width(motion: Motion) -> Result:
-    return _masked_median(motion, _stance(motion) * 100, _shot_frames(motion)), None
+    y = motion.joints[..., 1]
+    gap = (y[..., LEFT_ANKLE] - y[..., RIGHT_ANKLE]) * 100
+    return _masked_median(motion, gap, _shot_frames(motion)), None
 
 
 def _shot_stagger(motion: Motion) -> Result:
@@ -524,7 +529,7 @@ QUANTITIES: Final[dict[str, Quantity]] = {
             "stance_width",
             "cm",
             "feet",
-            "distance between the ankles before the release",
+            "sideways distance between the ankles before the release",
             _shot_stance_width,
             (LEFT_ANKLE, RIGHT_ANKLE, *_ARMS),
             (FREE_THROW,),

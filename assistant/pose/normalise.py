@@ -265,9 +265,9 @@ def body_scale(joints: np.ndarray, confidence: np.ndarray) -> float:
         ]
         if lengths:
             measured[part] = np.mean(lengths)
-    rows = seen[:, list(_TRUNK)].all(axis=1)
-    if rows.any():
-        body = joints[rows]
+    whole = np.all(seen[:, list(_TRUNK)], axis=1)
+    if whole.any():
+        body = joints[whole]
         neck = (body[:, LEFT_SHOULDER] + body[:, RIGHT_SHOULDER]) / 2
         measured[2] = np.median(np.linalg.norm(neck - pelvis(body), axis=-1))
     known = np.isfinite(measured)
@@ -283,7 +283,7 @@ def _fill(joints: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     never seen stands where the rest pose has it.
     """
     hips = [LEFT_HIP, RIGHT_HIP]
-    both = seen[:, hips].all(axis=1)
+    both: np.ndarray = np.all(seen[:, hips], axis=1)
     if both.any():
         centre = _bridge(pelvis(joints), both)
     else:  # place the rest pose on whatever is seen
