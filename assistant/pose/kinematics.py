@@ -76,7 +76,7 @@ class Motion:
         heights: [S, F, 3] pelvis, left ankle, right ankle over a standing ankle.
         window: [F] bool, the frames that are measured; the rest serve as reference.
         fps: frames per second.
-        throw_side: 0 left, 1 right: whose wrist goes highest in the clip (people do not change hands).
+        throw_side: 0 left, 1 right: whose wrist goes highest in the clip.
     """
 
     joints: np.ndarray
