@@ -32,7 +32,7 @@ class PoseTokenizerConfig:
     kind: str = "mlp"
     tokens_per_frame: int = 8
     codebook_size: int = 256
-    code_dim: int = 8
+    code_dim: int = 4
     encoder_width: int = 320
     encoder_blocks: int = 2
     encoder_token_width: int = 64
