@@ -121,6 +121,7 @@ def _pelvis(
     full = 0.9985 * (thigh + shank)
     # A foot in the air does not carry: its leg may be as long as it gets.
     reach = reach[:, None] * grounded + full * (1 - grounded)
+    share = (grounded + 1e-3) / (grounded + 1e-3).sum(1, keepdims=True)
     tilt = np.radians(curves["list"])
     half = length["hip_width"] / 2
     axis = np.stack([np.zeros_like(tilt), np.cos(tilt), np.sin(tilt)], 1)
@@ -131,23 +132,23 @@ def _pelvis(
     y = curves["com_y"] - 0.45 * length["trunk"] * np.sin(side)
     x = target_x - 0.3 * length["trunk"] * np.sin(lean)
     for _ in range(4):
-        z = _height(x, y, offset, ankles, reach)
+        z = (_heights(x, y, offset, ankles, reach) * share).sum(1)
         x = x + (target_x - _mass_x(length, curves, x, z, ankles, lean)) / 0.8
-    z = _height(x, y, offset, ankles, reach)
+    z = (_heights(x, y, offset, ankles, reach) * share).sum(1)
     smooth_z = gaussian_filter1d(z, 1.2, mode="nearest")
-    limit = _height(x, y, offset, ankles, np.full_like(reach, full))
+    limit = _heights(x, y, offset, ankles, np.full_like(reach, full)).min(1)
     centre = np.stack([x, y, np.minimum(smooth_z, limit)], 1)
     return centre[:, None] + offset, axis
 
 
-def _height(
+def _heights(
     x: np.ndarray, y: np.ndarray, offset: np.ndarray, ankles: np.ndarray, reach: np.ndarray
 ) -> np.ndarray:
-    """The pelvis height [F] at which neither leg is longer than its reach."""
+    """The pelvis heights [F, 2] at which each leg is as long as its reach."""
     dx = x[:, None] + offset[..., 0] - ankles[..., 0]
     dy = y[:, None] + offset[..., 1] - ankles[..., 1]
     square = np.maximum(reach**2 - dx**2 - dy**2, 0.01)
-    return (ankles[..., 2] + np.sqrt(square) - offset[..., 2]).min(1)
+    return ankles[..., 2] + np.sqrt(square) - offset[..., 2]
 
 
 def _mass_x(

@@ -138,7 +138,7 @@ FAULTS: Final[Mapping[str, tuple[FaultSpec, ...]]] = {
             (46.0, 88.0),
             34.0,
             25.0,
-            13.0,
+            15.0,
             "Cabarkapa et al. 2021, Sports 9(9): proficient free-throw shooters flex knees and"
             " hips more in the preparatory phase; Knudson 1993, JOPERD 64(2)",
         ),

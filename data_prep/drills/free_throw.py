@@ -86,7 +86,7 @@ def style(performer: Performer) -> Style:
     return Style(
         width=float(np.clip(performer.stature * rng.uniform(0.125, 0.25), 0.22, 0.45)),
         toe=rng.uniform(-4, 18),
-        ahead=rng.uniform(-0.04, 0.20) if rng.random() < 0.5 else rng.normal(0.02, 0.03),
+        ahead=rng.uniform(-0.04, 0.16) if rng.random() < 0.5 else rng.normal(0.02, 0.03),
         flexion=rng.uniform(49, 85),
         lean=rng.uniform(2, 21),
         release_lean=rng.uniform(-8, 5),
@@ -212,6 +212,7 @@ class _Shooter:
         if dribbles:
             time = self._dribble(time, dribbles, both)
         pause = rng.uniform(0.05, 1.0) * self.tempo
+        score.move(time, time + 0.35, knee=9.0)
         score.move(time, time + 0.5, lean=0.5 * own.lean + 1.5, head_pitch=own.head * 0.5)
         return time + pause
 

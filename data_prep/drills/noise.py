@@ -26,8 +26,8 @@ from assistant.skeleton import (
 PROFILE: Final = np.array(
     [0.55, 0.55, 0.55, 0.6, 0.6, 0.6, 0.6, 1.15, 1.15, 1.9, 1.9, 0.75, 0.75, 1.15, 1.15, 1.6, 1.6]
 )
-BIAS_SHARE: Final = 0.5  # of the variance: constant over the clip
-SLOW_SECONDS: Final = (0.4, 1.0)
+BIAS_SHARE: Final = 0.6  # of the variance: constant over the clip
+SLOW_SECONDS: Final = (0.5, 1.1)
 PARENT_SHARE: Final = 0.5  # an outer joint inherits this much of the inner one's error
 KINDS: Final = ("slow", "single_view")
 DEPTH_STRETCH: Final = 1.9  # single view: error along the line of sight against across

@@ -12,7 +12,7 @@ from prompts.vocabulary import CORRECT, NEEDS_IMPROVEMENT, NOT_MENTIONED, REGION
 # Point -> quantity, from where on it is good, and where it is best (for the order of praise).
 THRESHOLDS: Final[Mapping[str, tuple[str, float, float]]] = {
     "depth": ("shallow_depth", 117.0, 138.0),
-    "upright_trunk": ("forward_lean", 29.0, 16.0),
+    "upright_trunk": ("forward_lean", 31.0, 18.0),
     "head_up": ("head_drop", 5.0, -12.0),
     "knees_track": ("knee_out", 5.0, 10.0),
     "elbow_under": ("elbow_flare", 13.0, 2.0),

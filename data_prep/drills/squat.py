@@ -70,7 +70,7 @@ def style(performer: Performer) -> Style:
     arms = str(rng.choice(list(ARMS), p=CHANCES))
     flexion = rng.uniform(107, 135)
     back_heavy = arms in ("bar", "behind_head", "hips", "crossed", "hang")
-    lean = 17 + 0.22 * (flexion - 104) + rng.uniform(0, 13) + (4 if back_heavy else 0)
+    lean = 19 + 0.25 * (flexion - 104) + rng.uniform(0, 13) + (4 if back_heavy else 0)
     return Style(
         arms=arms,
         width=performer.stature * rng.uniform(0.15, 0.29),
@@ -194,6 +194,8 @@ def _repetition(
     }
     score.move(start, low, knee=shown["shallow_depth"], lean=shown["forward_lean"])
     score.both(start, low, knee_out=own.knee_out + 2 * v * draw[6])
+    score.move(start, low, com_x=-0.022)
+    score.move(rise, end, com_x=0.0)
     score.move(start, low, side=1.0 * v * draw[7], twist=1.2 * v * draw[8], head_yaw=0.0)
     score.move(start + 0.1 * down, low, head_pitch=shown["head_drop"])
     posture(score, start, low, arms[1])
