@@ -49,6 +49,8 @@ from training.proficiency_examples import IGNORE, Disturbance, Example, fault_ke
 
 Progress = Callable[[str], None]
 FOLDS: Final = 5
+# Clips of pool A that describe it to the open-set score; prototypes use all.
+_OPEN_SET_CLIPS: Final = 1200
 
 
 @dataclass(frozen=True)
@@ -402,6 +404,7 @@ def _fit_gaussians(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Of the pooled features of the known clips of pool A."""
     mine = [(d, p) for d, p in zip(drills, poses, strict=True) if d.level is not None]
+    mine = mine[:_OPEN_SET_CLIPS]
     features = pooled_features(assessor, [p for _, p in mine])[1]
     activity = np.array([assessor.activities.index(d.activity) for d, _ in mine])
     return fit_gaussians(features, activity, len(assessor.activities))

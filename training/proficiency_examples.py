@@ -40,6 +40,7 @@ class Disturbance:
             slow noise, or the noise of a single view (which has no path over the ground) of
             `view_noise` millimetres.
         contact_share: heights rebuilt from contact and no path although there is a world.
+        confidence: lowest mean confidence that is drawn; it says nothing about the level.
     """
 
     crop_share: float = 0.4
@@ -53,6 +54,7 @@ class Disturbance:
     view_share: float = 0.2
     view_noise: tuple[float, float] = (20.0, 90.0)
     contact_share: float = 0.3
+    confidence: float = 0.6
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,8 @@ def _disturb(
     elif draw < disturbance.view_share + disturbance.slow_share:
         amount = float(rng.uniform(0, disturbance.slow_noise))
         tilted = add_pose_noise(tilted, rng, millimetres=amount)
+    seen = rng.uniform(disturbance.confidence, 1.0) if rng.random() < 0.6 else 1.0
+    tilted = replace(tilted, confidence=tilted.confidence * np.float32(seen))
     flat = normalise(tilted, contact_heights=bool(rng.random() < disturbance.contact_share))
     turn = np.deg2rad(rng.uniform(-disturbance.turn, disturbance.turn))
     path = flat.root_path

@@ -18,7 +18,7 @@ from assistant.errors import PoiseError
 SPAN_MARGIN_SECONDS: Final = 0.5
 _SMOOTH_SECONDS: Final = 0.4
 _SHORTEST_SECONDS: Final = 0.4
-_LONGEST_GAP_SECONDS: Final = 3.0
+_LONGEST_GAP_SECONDS: Final = 5.0
 _SPAN_THRESHOLD: Final = 0.5
 
 
@@ -35,7 +35,7 @@ def active_span(probability: np.ndarray, fps: float) -> tuple[float, float] | No
         probability: [T] per frame, that it belongs to a repetition of a known activity.
         fps: frames per second of `probability`.
     Returns:
-        (start, end) within the clip; of runs more than 3 s apart those with most probability;
+        (start, end) within the clip; of runs more than 5 s apart those with most probability;
         None where there is no run of at least 0.4 s.
     """
     smoothed = smooth(probability, round(_SMOOTH_SECONDS * fps))
