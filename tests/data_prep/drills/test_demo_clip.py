@@ -1,0 +1,38 @@
+"""The bundled demo is what its generator makes: a short film, its pose, and two faults."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import assistant
+from assistant.pose.read import read_pose
+from assistant.video.decode import probe
+from data_prep.drills.demo_clip import FAULTS, NAME, demo_drill, write_demo
+
+BUNDLED = Path(str(assistant.__file__)).parent / "weights" / "demo"
+
+
+@pytest.mark.parametrize("folder", ["bundled", "made"])
+def test_film_and_pose_belong_together(folder: str, tmp_path) -> None:
+    place = BUNDLED if folder == "bundled" else tmp_path
+    if folder == "made":
+        write_demo(tmp_path)
+    film, pose = probe(place / f"{NAME}.mp4"), read_pose(place / f"{NAME}.npz")
+    assert (film.width, film.height) == (256, 256)
+    assert 6 <= film.duration <= 8.5
+    assert film.duration == pytest.approx(pose.duration, abs=0.05)
+    assert pose.source == "simulated"
+    assert sum(path.stat().st_size for path in place.glob(f"{NAME}.*")) < 200_000
+
+
+def test_both_repetitions_show_the_faults() -> None:
+    drill = demo_drill()
+    assert len(drill.repetitions) == 2
+    assert sorted(fault.name for fault in drill.faults) == sorted(2 * list(FAULTS))
+
+
+def test_making_it_again_gives_the_same_files(tmp_path) -> None:
+    first, second = write_demo(tmp_path / "a"), write_demo(tmp_path / "b")
+    assert first[0].read_bytes() == second[0].read_bytes()
+    assert np.array_equal(read_pose(first[1]).joints, read_pose(second[1]).joints)
