@@ -44,6 +44,7 @@ ARMS: Final = {
     "hang": ((0.22, 0.10, -0.92, 12.0, 0.1), POSTURES["hang"]),
     "overhead": ((0.15, 0.25, 0.95, 10.0, 0.8), (0.05, 0.25, 0.97, 10.0, 0.8)),
 }
+KNEE_ROOM: Final = 0.04  # metres, kept between knee and ankle at the bottom
 CHANCES: Final = (0.24, 0.10, 0.14, 0.08, 0.12, 0.14, 0.07, 0.05, 0.04, 0.02)
 
 
@@ -71,14 +72,19 @@ def style(performer: Performer) -> Style:
     flexion = rng.uniform(107, 135)
     back_heavy = arms in ("bar", "behind_head", "hips", "crossed", "hang")
     lean = 19 + 0.25 * (flexion - 104) + rng.uniform(0, 13) + (4 if back_heavy else 0)
+    width = performer.stature * rng.uniform(0.15, 0.29)
+    toe, knee_out = rng.uniform(4, 34), rng.uniform(0, 10)
+    # Faultless knees pass outside the ankles: the wider the stance, the more the toes point out.
+    inside = 0.25 * (width - performer.lengths["hip_width"]) + KNEE_ROOM
+    least = np.degrees(np.arcsin(np.clip(inside / (0.62 * performer.lengths["shank"]), 0, 0.8)))
     return Style(
         arms=arms,
-        width=performer.stature * rng.uniform(0.15, 0.29),
-        toe=rng.uniform(4, 34),
+        width=width,
+        toe=float(max(toe, least - knee_out)),
         flexion=flexion,
         lean=float(np.clip(lean, 18, 40)),
         head=rng.uniform(-8, 17),
-        knee_out=rng.uniform(0, 10),
+        knee_out=knee_out,
         descent=rng.uniform(0.8, 1.8),
         pause=0.08 if rng.random() < 0.55 else rng.uniform(0.15, 0.9),
         ascent=rng.uniform(0.65, 1.4),
@@ -193,7 +199,7 @@ def _repetition(
         for name, value in values.items()
     }
     score.move(start, low, knee=shown["shallow_depth"], lean=shown["forward_lean"])
-    score.both(start, low, knee_out=own.knee_out + 2 * v * draw[6])
+    score.both(start, low, knee_out=own.knee_out + 1.2 * v * draw[6])
     score.move(start, low, com_x=-0.022)
     score.move(rise, end, com_x=0.0)
     score.move(start, low, side=1.0 * v * draw[7], twist=1.2 * v * draw[8], head_yaw=0.0)
