@@ -47,18 +47,20 @@ def draw_gallery(path: Path, seed: int = 3) -> None:
 
 def draw_pose(axes: Any, joints: np.ndarray, label: str = "") -> None:
     """One pose [17, 3] from its right side and, to the right of it, from behind."""
+    from matplotlib.collections import LineCollection
+
     lateral = joints[LEFT_HIP] - joints[RIGHT_HIP]
     lateral = np.array([lateral[0], lateral[1], 0]) / np.hypot(lateral[0], lateral[1])
     forward = np.array([lateral[1], -lateral[0], 0])
     centred = joints - pelvis(joints)
+    bones = np.array(DRAWN_BONES)
+    right = (bones > 4).all(1) & (bones % 2 == 0).all(1)
+    lines: list[np.ndarray] = [np.array([[-1.2, 0.0], [1.2, 0.0]])]
     for direction, shift in ((forward, -0.55), (-lateral, 0.55)):
-        across = centred @ direction + shift
-        for a, b in DRAWN_BONES:
-            right = a > 4 and a % 2 == 0 and b % 2 == 0
-            colour = "tab:red" if right else "tab:blue"
-            axes.plot(across[[a, b]], joints[[a, b], 2], color=colour, lw=1)
-        axes.plot(across[0], joints[0, 2], "k.", ms=2)
-    axes.plot([-1.2, 1.2], [0, 0], color="0.7", lw=0.6)
+        flat = np.stack([centred @ direction + shift, joints[:, 2]], 1)
+        lines += list(flat[bones])
+    colours = ["0.7", *np.tile(np.where(right, "tab:red", "tab:blue"), 2)]
+    axes.add_collection(LineCollection(lines, colors=colours, linewidths=1))
     axes.text(-1.2, 0.05, label, fontsize=4)
     axes.set(xlim=(-1.2, 1.2), ylim=(-0.02, 2.4), aspect="equal")
     axes.axis("off")
