@@ -46,6 +46,7 @@ from data_prep.drills.noise import add_pose_noise
 from data_prep.drills.records import Drill
 from prompts.vocabulary import NEEDS_IMPROVEMENT, REGIONS
 from training.proficiency_examples import IGNORE, Disturbance, Example, fault_key, make_example
+from training.proficiency_unnamed import UNNAMED, make_unnamed
 
 Progress = Callable[[str], None]
 FOLDS: Final = 5
@@ -65,6 +66,8 @@ class ProficiencySettings:
         ema: decay of the averaged weights that are kept.
         root_drop: share of clips that lose the path over the ground in a step.
         polarity_weight ... where_weight: weights of the losses beside the level's.
+        unnamed_share: nameless motions beside pool A and validation, per clip.
+        view_noise: millimetres of single-view noise on half of the clips that fit the open set.
         calibration_noise: largest millimetres of slow noise on pool B and validation.
         form: of the ordinal head; c: its inverse L2 strength.
         bf16: autocast; disturbance: how examples are disturbed.
@@ -87,6 +90,8 @@ class ProficiencySettings:
     frame_weight: float = 0.5
     action_weight: float = 0.5
     where_weight: float = 0.05
+    unnamed_share: float = 0.15
+    view_noise: float = 60.0
     calibration_noise: float = 20.0
     form: Form = "regressions"
     c: float = 0.03
@@ -130,11 +135,13 @@ def train_proficiency(
     known = known or sorted({d.activity for d in pool_a if d.level is not None})
     others = sorted({d.activity for d in pool_a} - set(known))
     faults = sorted({fault_key(d.activity, f.name) for d in pool_a for f in d.faults})
+    unnamed = make_unnamed(pool_a, round(settings.unnamed_share * len(pool_a)), seed + 10)
     config = Stage1Config(
-        features=FEATURE_DIM, activities=(*known, *others), known=len(known), faults=tuple(faults),
+        features=FEATURE_DIM, activities=(*known, *others, UNNAMED), known=len(known),
+        faults=tuple(faults),
         width=settings.width, dilations=settings.dilations, dropout=settings.dropout,
     )  # fmt: skip
-    examples = make_examples(pool_a, config, settings, seed)
+    examples = make_examples([*pool_a, *unnamed], config, settings, seed)
     progress(f"proficiency: {len(examples)} examples after {time.monotonic() - started:.0f} s")
     stage1 = train_stage1(examples, config, settings, seed, progress)
     assessor = _untuned(stage1, pose_tokenizer)
@@ -142,12 +149,16 @@ def train_proficiency(
     if pose_tokenizer is not None:
         assessor.banks = {"pose": fit_bank(pool_a, noisy_a, pose_tokenizer)}
     gaussians = _fit_gaussians(assessor, pool_a, noisy_a)
-    noisy_v = noisy_poses(validation, settings.calibration_noise, seed + 2)
-    assessor.open_set = _fit_open_set(assessor, gaussians, validation, noisy_v)
+    odd = make_unnamed(validation, round(settings.unnamed_share * len(validation)), seed + 11)
+    mixed = [*validation, *odd]
+    assessor.open_set = _fit_open_set(
+        assessor, gaussians, mixed, mixed_poses(mixed, settings, seed + 4)
+    )
     scored = [d for d in pool_b if d.level is not None]
     calibrate(assessor, scored, noisy_poses(scored, settings.calibration_noise, seed + 3), settings)
     progress(f"proficiency: calibrated after {time.monotonic() - started:.0f} s")
-    metrics = evaluate_proficiency(assessor, validation, noisy_v)
+    noisy_v = noisy_poses(mixed, settings.calibration_noise, seed + 2)
+    metrics = evaluate_proficiency(assessor, mixed, noisy_v)
     metrics["train_seconds"] = time.monotonic() - started
     if folder is not None:
         assessor.save_pretrained(folder)
@@ -182,7 +193,7 @@ def make_examples(
     drills: Sequence[Drill], config: Stage1Config, settings: ProficiencySettings, seed: int
 ) -> list[Example]:
     """`copies` disturbed examples of every drill, in a fixed order."""
-    others = [drill for drill in drills if drill.level is None]
+    others = [d for d in drills if d.level is None and d.activity != UNNAMED]
     return [
         make_example(
             drill, np.random.default_rng([seed, copy, i]), settings.disturbance,
@@ -371,6 +382,28 @@ def noisy_poses(
     return found
 
 
+def mixed_poses(
+    drills: Sequence[Drill], settings: ProficiencySettings, seed: int
+) -> list[NormalisedPose]:
+    """Every other clip as a single view shows it, the rest with slow noise."""
+    poses = noisy_poses(drills, settings.calibration_noise, seed)
+    poses[1::2] = view_poses(drills[1::2], settings.view_noise, seed)
+    return poses
+
+
+def view_poses(drills: Sequence[Drill], millimetres: float, seed: int) -> list[NormalisedPose]:
+    """Each drill's pose with the errors of a single view, centred on the pelvis."""
+    return [
+        normalise(
+            add_pose_noise(
+                drill.pose, np.random.default_rng([seed, i]), kind="single_view",
+                millimetres=millimetres,
+            )
+        )
+        for i, drill in enumerate(drills)
+    ]  # fmt: skip
+
+
 def fit_bank(
     drills: Sequence[Drill], poses: Sequence[NormalisedPose], encoder: FrameEncoder
 ) -> PrototypeBank:
@@ -549,12 +582,17 @@ def evaluate_proficiency(
     if (~known).any():
         metrics["unknown_refused"] = float((~judged)[~known].mean())
         metrics["auroc"] = auroc(score, known)
+        kinds = np.array([_kind(d) for d in drills])
         metrics["auroc_by_distractor"] = {
-            name: auroc(score[known | mine], known[known | mine])
-            for name in sorted({d.activity for d in drills if d.level is None})
-            for mine in [np.array([d.activity == name for d in drills])]
+            str(name): auroc(score[known | (kinds == name)], known[known | (kinds == name)])
+            for name in sorted(set(kinds[~known]))
         }
     return metrics
+
+
+def _kind(drill: Drill) -> str:
+    """The activity; of a nameless motion how it was made."""
+    return drill.step_names[0] if drill.activity == UNNAMED else drill.activity
 
 
 def level_metrics(
@@ -585,18 +623,10 @@ def by_condition(
     assessor: Assessor, drills: Sequence[Drill], seed: int
 ) -> Mapping[str, dict[str, Any]]:
     """The metrics with clean poses, 15 mm of slow noise, and the noise of a single view."""
-    views = [
-        normalise(
-            add_pose_noise(
-                d.pose, np.random.default_rng([seed, i]), kind="single_view", millimetres=60.0
-            )
-        )
-        for i, d in enumerate(drills)
-    ]
     return {
         "clean": evaluate_proficiency(assessor, drills, [normalise(d.pose) for d in drills]),
         "slow_15mm": evaluate_proficiency(
             assessor, drills, noisy_poses(drills, 15.0, seed, fixed=True)
         ),
-        "single_view": evaluate_proficiency(assessor, drills, views),
+        "single_view_60mm": evaluate_proficiency(assessor, drills, view_poses(drills, 60.0, seed)),
     }

@@ -20,6 +20,7 @@ from assistant.pose.normalise import (
 )
 from data_prep.drills.noise import add_pose_noise
 from prompts.vocabulary import NEEDS_IMPROVEMENT, REGIONS
+from training.proficiency_unnamed import UNNAMED, join, stretch, tilt
 
 if TYPE_CHECKING:
     from data_prep.drills.simulate import Drill
@@ -107,10 +108,11 @@ def make_example(
     """
     cut = _cut(drill, rng, disturbance)
     tempo = float(np.exp(rng.uniform(-1, 1) * np.log1p(disturbance.tempo)))
-    pose = _stretch(cut.pose, tempo)
+    pose = stretch(cut.pose, tempo)
     own = len(pose)
     if others and drill.level is not None and rng.random() < disturbance.joined_share:
-        pose, before = _join(pose, others[int(rng.integers(len(others)))], rng)
+        other = others[int(rng.integers(len(others)))].pose
+        pose, before = join(pose, other, rng, ahead=bool(rng.random() < 0.7))
     else:
         before = 0
     times = cut.start + (np.arange(len(pose)) - before) * tempo / PERCEPTION_FPS
@@ -131,7 +133,7 @@ def _cut(drill: "Drill", rng: np.random.Generator, disturbance: Disturbance) -> 
     elif drill.repetitions:
         start = min(rng.uniform(0, 0.5), drill.repetitions[0][0])
         end = max(pose.duration - rng.uniform(0, 0.5), drill.repetitions[-1][1])
-    else:
+    elif drill.activity != UNNAMED:
         start = float(rng.uniform(0, max(pose.duration - 2.0, 0.0)) * (rng.random() < 0.5))
         end = start + max(rng.uniform(1.5, pose.duration), 1.5)
     start, end = max(start, 0.0), min(end, pose.duration)
@@ -139,37 +141,12 @@ def _cut(drill: "Drill", rng: np.random.Generator, disturbance: Disturbance) -> 
     return _Cut(pose.crop(start, end), begin, end)
 
 
-def _stretch(pose: PoseSequence, tempo: float) -> PoseSequence:
-    """At PERCEPTION_FPS, `tempo` times as fast."""
-    count = max(round(pose.duration * PERCEPTION_FPS / tempo), 2)
-    return pose.at_times(np.arange(count) * tempo / PERCEPTION_FPS, PERCEPTION_FPS)
-
-
-def _join(pose: PoseSequence, other: "Drill", rng: np.random.Generator) -> tuple[PoseSequence, int]:
-    """`other` before or after, turned by up to 90 degrees, pelvis meeting pelvis; frames before."""
-    seconds = min(rng.uniform(1.5, 6.0), other.pose.duration)
-    begin = rng.uniform(0, other.pose.duration - seconds)
-    piece = other.pose.crop(begin, begin + seconds).resample(PERCEPTION_FPS)
-    joints = rotate_yaw(piece.joints, rng.uniform(-np.pi / 2, np.pi / 2))
-    ahead = rng.random() < 0.7
-    mine, theirs = (0, -1) if ahead else (-1, 0)
-    meet = pose.joints[mine, 11:13, :2].mean(axis=0) - joints[theirs, 11:13, :2].mean(axis=0)
-    joints[..., :2] += meet
-    parts = [joints, pose.joints] if ahead else [pose.joints, joints]
-    seen = [piece.confidence, pose.confidence] if ahead else [pose.confidence, piece.confidence]
-    whole = replace(
-        pose,
-        joints=np.concatenate(parts).astype(np.float32),
-        confidence=np.concatenate(seen),
-    )
-    return whole, len(joints) if ahead else 0
-
-
 def _disturb(
     pose: PoseSequence, rng: np.random.Generator, disturbance: Disturbance
 ) -> NormalisedPose:
     """Tilt, noise and heading error, normalised."""
-    tilted = _tilt(pose, rng, disturbance.tilt)
+    angle = np.clip(rng.normal(0, disturbance.tilt / 3), -disturbance.tilt, disturbance.tilt)
+    tilted = tilt(pose, float(np.deg2rad(angle)), float(rng.uniform(0, 2 * np.pi)))
     draw = rng.random()
     if draw < disturbance.view_share:
         amount = float(rng.uniform(*disturbance.view_noise))
@@ -186,21 +163,6 @@ def _disturb(
         path = rotate_yaw(np.column_stack([path, np.zeros(len(path))]), turn)[:, :2]
     joints = rotate_yaw(flat.joints, turn).astype(np.float32)
     return replace(flat, joints=joints, root_path=path)
-
-
-def _tilt(pose: PoseSequence, rng: np.random.Generator, largest: float) -> PoseSequence:
-    """Turn gravity by a small angle about a horizontal axis through the pelvis' mean."""
-    angle = np.deg2rad(np.clip(rng.normal(0, largest / 3), -largest, largest))
-    axis = rng.uniform(0, 2 * np.pi)
-    upright = rotate_yaw(pose.joints.astype(np.float64), -axis)
-    centre = upright[:, 11:13].mean(axis=(0, 1))
-    local = upright - centre
-    cos, sin = np.cos(angle), np.sin(angle)
-    turned = np.stack(
-        [local[..., 0], cos * local[..., 1] - sin * local[..., 2],
-         sin * local[..., 1] + cos * local[..., 2]], axis=-1
-    )  # fmt: skip
-    return replace(pose, joints=rotate_yaw(turned + centre, axis).astype(np.float32))
 
 
 def _targets(
@@ -220,7 +182,7 @@ def _targets(
     known = drill.level is not None
     level: int = IGNORE
     frame_activity = np.full(frames, index)
-    if known:
+    if known or drill.activity == UNNAMED:
         frame_activity[action == 0] = IGNORE
     polarity = np.full(len(REGIONS), IGNORE)
     present = np.full(len(faults), IGNORE)
