@@ -50,8 +50,8 @@ class Perception:
 
     @property
     def video_size(self) -> int:
-        """Width of one view's feature; 1 without a video encoder, since no view enters then."""
-        return 1 if self.video_encoder is None else self.video_encoder.width
+        """Width of one view's feature; a nominal 8 without a video encoder: no view enters then."""
+        return 8 if self.video_encoder is None else self.video_encoder.width
 
     def encode_window(self, window: WindowFrames) -> tuple[np.ndarray, np.ndarray]:
         """Pose features [10, M * D + 3] for the mapper and codes [10, M] of a window."""
