@@ -20,12 +20,16 @@ def train(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Run folder; default runs/RECIPE.")
     ] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Copy the finished checkpoint into this folder.")
+    ] = None,
 ) -> None:
     """Train all stages of a recipe, or one of them, from its seed."""
     from training.recipe import load_recipe
 
     loaded = load_recipe(recipe, settings or [])
     from training.progress import Progress
+    from training.export import export_checkpoint
     from training.run import Run
     from training.stages import STAGES
 
@@ -40,4 +44,4 @@ def train(
         if stage in (None, name):
             run_stage(run)
             progress.say(f"{name} done")
-    print(folder)
+    print(folder if export is None else export_checkpoint(folder, export))
