@@ -85,11 +85,13 @@ def real_poses(
     from assistant.coach import Coach
     from eval import tables
     from eval.real_poses import evaluate, read_clips
+    from eval.variants import CoachVariant
 
     clips = read_clips(poses, first, last)
     coach = Coach.from_pretrained(model)
     coach.check_activity(activity)
-    result = evaluate(coach, clips, activity, seed)
+    quick = CoachVariant(coach, retrieve=False, correct=False)
+    result = evaluate(coach, clips, activity, seed, quick=quick)
     _finish(result, as_json, output, tables.real_poses_table(result))
 
 

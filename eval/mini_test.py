@@ -172,7 +172,7 @@ def shuffles(
             found[name] = None
             continue
         log(f"shuffled {name}")
-        variant = CoachVariant(coach, shuffle=name, retrieve=False, seed=seed)
+        variant = CoachVariant(coach, shuffle=name, retrieve=False, correct=False, seed=seed)
         summary = summarise(run_clips(variant, clips, seed=seed, corrections=False))
         keys = ("n", "level_accuracy", "level_mae", "fault_micro_f1")
         found[name] = {key: summary[key] for key in keys}

@@ -128,9 +128,18 @@ def agreement(pairs: Sequence[tuple[Answer, Answer]]) -> dict[str, float | None]
 
 
 def evaluate(
-    coach: CoachLike, clips: Sequence[CoachInput], activity: str, seed: int = 0
+    coach: CoachLike,
+    clips: Sequence[CoachInput],
+    activity: str,
+    seed: int = 0,
+    *,
+    quick: CoachLike | None = None,
 ) -> dict[str, Any]:
     """Recognition over `clips`, then stability over those that are judged.
+
+    Args:
+        quick: answers the shifted and noisy versions, of which only level and focus count; by
+            default `coach`.
 
     Returns:
         recognised, judged, answered (counts out of n), levels and first_faults (counts),
@@ -139,7 +148,7 @@ def evaluate(
     results = coach.coach_many(list(clips), seed=seed)
     records = [result.feedback.to_json() for result in results]
     judged = [clip for clip, record in zip(clips, records, strict=True) if record["judged"]]
-    stability, between = _stability(coach, judged, seed)
+    stability, between = _stability(quick or coach, judged, seed)
     answers = [Answer.of(record) for record in records if record["judged"]]
     names = Counter((r["activity"] or {"name": "none"})["name"] for r in records)
     return {

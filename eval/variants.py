@@ -32,11 +32,18 @@ class CoachVariant(Coach):
         coach: whose parts are used.
         shuffle: a name of SHUFFLES, or None for the coach as it is.
         retrieve: rank the demonstrations; without, it costs far less.
+        correct: write the correction; without, it is the learner's own motion.
         seed: of the shuffle.
     """
 
     def __init__(
-        self, coach: Coach, *, shuffle: str | None = None, retrieve: bool = True, seed: int = 0
+        self,
+        coach: Coach,
+        *,
+        shuffle: str | None = None,
+        retrieve: bool = True,
+        correct: bool = True,
+        seed: int = 0,
     ) -> None:
         super().__init__(
             coach.checkpoint,
@@ -48,6 +55,7 @@ class CoachVariant(Coach):
         )
         self.shuffle = shuffle
         self.retrieve = retrieve
+        self.writes_corrections = correct
         self.rng = np.random.default_rng(seed)
 
     def _answer(self, judged, timings, seed):  # type: ignore[no-untyped-def]
@@ -60,6 +68,12 @@ class CoachVariant(Coach):
                 for item, given, other in zip(judged, inputs, order, strict=True)
             ]
         return super()._answer(judged, timings, seed)
+
+    def correct(self, judged, texts, seed) -> list[np.ndarray]:  # type: ignore[no-untyped-def]
+        """Corrected frames of each clip; the learner's own where none are written."""
+        if self.writes_corrections:
+            return super().correct(judged, texts, seed)
+        return [item.window.joints for item in judged]
 
     def _retrieve(self, item, text) -> list[Ranked]:  # type: ignore[no-untyped-def]
         return super()._retrieve(item, text) if self.retrieve else []
