@@ -28,8 +28,8 @@ def train(
     from training.recipe import load_recipe
 
     loaded = load_recipe(recipe, settings or [])
-    from training.progress import Progress
     from training.export import export_checkpoint
+    from training.progress import Progress
     from training.run import Run
     from training.stages import STAGES
 
