@@ -9,12 +9,29 @@ from assistant.cli import main
 from eval import testset
 
 # Keys that other tools rely on.
-KEYS = (
-    "level_accuracy level_mae level_majority level_oracle coral_accuracy fault_micro_f1"
-    " schema_valid pct_mm pct_real_mm correction_mm correction_clip_mm copy_learner_mm"
-    " retrieved_expert_mm nearest_expert_mm mean_expert_mm codec_floor_mm conditions"
-    " retrieval_median_rank retrieval_chance_median_rank nearest_neighbour_median_rank n"
-).split()
+KEYS = [
+    "level_accuracy",
+    "level_mae",
+    "level_majority",
+    "level_oracle",
+    "coral_accuracy",
+    "fault_micro_f1",
+    "schema_valid",
+    "pct_mm",
+    "pct_real_mm",
+    "correction_mm",
+    "correction_clip_mm",
+    "copy_learner_mm",
+    "retrieved_expert_mm",
+    "nearest_expert_mm",
+    "mean_expert_mm",
+    "codec_floor_mm",
+    "conditions",
+    "retrieval_median_rank",
+    "retrieval_chance_median_rank",
+    "nearest_neighbour_median_rank",
+    "n",
+]
 FEW = ("--performers", "4", "--clips", "4", "--split", "test", "--distractors", "0.25")
 
 
