@@ -1,7 +1,8 @@
 """What the video encoder learns from: short windows of drills, rendered and cached as uint8."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -14,7 +15,7 @@ from assistant.tasks.window import window_around
 from assistant.video.sampling import uniform_times
 from data_prep.drills.cameras import place_cameras
 from data_prep.drills.records import Drill
-from data_prep.drills.render import render_views
+from data_prep.drills.render import NEAR, render_views
 from prompts.vocabulary import NEEDS_IMPROVEMENT, REGIONS, VIEWS
 
 IGNORE: Final = -100
@@ -29,6 +30,8 @@ class Windows:
     Attributes:
         frames: uint8 [N, T, S, S, 3].
         joints: float32 [N, T, 17, 3], camera axes, centred on the pelvis, metres.
+        places: float32 [N, T, 17, 2], where the joints fall, 0..1 across the picture; outside of
+            that range they are not seen.
         activity: [N]; level: [N], IGNORE for distractors.
         polarity: [N, 6], IGNORE where the window does not decide it.
         participant: [N] strings; view: [N] 0 for ego, 1 for exo.
@@ -36,6 +39,7 @@ class Windows:
 
     frames: np.ndarray
     joints: np.ndarray
+    places: np.ndarray
     activity: np.ndarray
     level: np.ndarray
     polarity: np.ndarray
@@ -66,20 +70,27 @@ def render_windows(
     """
     tasks = [(drill, [seed, i]) for i, drill in enumerate(drills)]
     render = partial(_render_one, activities=tuple(activities), frames=frames, size=size)
-    rows = []
-    if workers > 1:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            results = pool.map(render, tasks, chunksize=16)
-            for done, row in enumerate(results, 1):
-                rows.append(row)
-                if progress:
-                    progress(done, len(tasks))
-    else:
-        for done, task in enumerate(tasks, 1):
-            rows.append(render(task))
+    arrays: dict[str, np.ndarray] = {}
+    with _renderer(workers) as rows:
+        for i, row in enumerate(rows(render, tasks)):
+            if not arrays:  # in place, since the pictures fill hundreds of megabytes
+                rows_of = 2 * len(tasks)
+                arrays = {k: np.empty((rows_of, *v.shape[1:]), v.dtype) for k, v in row.items()}
+            for name, value in row.items():
+                arrays[name][2 * i : 2 * i + 2] = value
             if progress:
-                progress(done, len(tasks))
-    return Windows(**{name: np.concatenate([row[name] for row in rows]) for name in rows[0]})
+                progress(i + 1, len(tasks))
+    return Windows(**arrays)
+
+
+@contextmanager
+def _renderer(workers: int) -> Iterator[Callable[..., Iterator[dict[str, np.ndarray]]]]:
+    """`map` in this process, or over several."""
+    if workers <= 1:
+        yield map
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield partial(pool.map, chunksize=16)
 
 
 def window_of(drill: Drill, rng: np.random.Generator) -> tuple[float, float]:
@@ -132,13 +143,18 @@ def _render_one(
     films = render_views(drill.pose, views, times, size=size, seed=scene, cameras=cameras)
     world = drill.pose.at_times(times, drill.pose.fps).joints
     joints = [cameras[view].to_camera(world) for view in views]
+    places = [
+        np.where(j[..., 2:] > NEAR, cameras[view].project(world) / size, -1.0)
+        for j, view in zip(joints, views, strict=True)
+    ]
     return {
         "frames": np.stack([films[view] for view in views]),
         "joints": np.stack([j - pelvis(j)[:, None] for j in joints]).astype(np.float32),
+        "places": np.clip(np.stack(places), -1, 2).astype(np.float32),
         "activity": np.full(2, activities.index(drill.activity)),
         "level": np.full(2, IGNORE if drill.level is None else drill.level),
         "polarity": np.repeat(window_polarity(drill, span)[None], 2, axis=0),
-        "participant": np.array([drill.participant_id] * 2),
+        "participant": np.array([drill.participant_id] * 2, dtype="U64"),
         "view": np.array([0, 1]),
     }
 

@@ -13,17 +13,22 @@ from data_prep.drills.demo_clip import FAULTS, NAME, demo_drill, write_demo
 BUNDLED = Path(str(assistant.__file__)).parent / "weights" / "demo"
 
 
-@pytest.mark.parametrize("folder", ["bundled", "made"])
-def test_film_and_pose_belong_together(folder: str, tmp_path) -> None:
-    place = BUNDLED if folder == "bundled" else tmp_path
-    if folder == "made":
-        write_demo(tmp_path)
-    film, pose = probe(place / f"{NAME}.mp4"), read_pose(place / f"{NAME}.npz")
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo")
+    write_demo(folder)
+    return folder
+
+
+@pytest.mark.parametrize("place", ["bundled", "made"])
+def test_film_and_pose_belong_together(place: str, made) -> None:
+    folder = BUNDLED if place == "bundled" else made
+    film, pose = probe(folder / f"{NAME}.mp4"), read_pose(folder / f"{NAME}.npz")
     assert (film.width, film.height) == (256, 256)
     assert 6 <= film.duration <= 8.5
     assert film.duration == pytest.approx(pose.duration, abs=0.05)
     assert pose.source == "simulated"
-    assert sum(path.stat().st_size for path in place.glob(f"{NAME}.*")) < 200_000
+    assert sum(path.stat().st_size for path in folder.glob(f"{NAME}.*")) < 200_000
 
 
 def test_both_repetitions_show_the_faults() -> None:
@@ -32,7 +37,7 @@ def test_both_repetitions_show_the_faults() -> None:
     assert sorted(fault.name for fault in drill.faults) == sorted(2 * list(FAULTS))
 
 
-def test_making_it_again_gives_the_same_files(tmp_path) -> None:
-    first, second = write_demo(tmp_path / "a"), write_demo(tmp_path / "b")
-    assert first[0].read_bytes() == second[0].read_bytes()
-    assert np.array_equal(read_pose(first[1]).joints, read_pose(second[1]).joints)
+def test_making_it_again_gives_the_same_files(made, tmp_path) -> None:
+    film, pose = write_demo(tmp_path)
+    assert film.read_bytes() == (made / film.name).read_bytes()
+    assert np.array_equal(read_pose(pose).joints, read_pose(made / pose.name).joints)
