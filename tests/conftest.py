@@ -69,3 +69,135 @@ def shared_data() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip(NO_SHARED)
     return SHARED / "data"
+
+
+CODES = 16
+"""Entries of the pose codebook of the tests' tokenizer and models."""
+
+
+@pytest.fixture(scope="session")
+def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tokenizer of few pieces, as the language stage writes it."""
+    from prompts.parse import ParsedRemark, format_feedback
+    from prompts.render import render_messages
+    from prompts.vocabulary import LEVELS, REGIONS
+    from training.tokenizer import train_tokenizer
+
+    texts = [
+        format_feedback(
+            level,
+            [ParsedRemark(region, polarity, f"Keep the {region} {how} over the floor.")],
+            f"Practise {how} squats.",
+        )
+        for level in LEVELS
+        for region in REGIONS
+        for polarity in ("needs_improvement", "correct")
+        for how in ("slow", "deep", "steady")
+    ]
+    prompt = render_messages(
+        "commentary", frames=8, n_video=1, n_pose=1, n_stage1=1, has_score=True, has_regions=True
+    )
+    folder = tmp_path_factory.mktemp("tokenizer")
+    texts += [message["content"] for message in prompt]
+    train_tokenizer(texts, folder, vocabulary=360, codebook_size=CODES)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def processor(tokenizer_folder: Path):  # type: ignore[no-untyped-def]
+    """The processor over that tokenizer."""
+    from assistant.model.processing_poise import PoiseProcessor
+
+    return PoiseProcessor.from_pretrained(tokenizer_folder)
+
+
+@pytest.fixture(scope="session")
+def make_model(processor):  # type: ignore[no-untyped-def]
+    """A maker of tiny random models whose answers vary: their embeddings are large.
+
+    Two layers of width 32; features of width 12 (video), 7 (pose), 5 (Stage 1); three pose codes a
+    frame, four frames. Keyword arguments change settings of the configuration.
+    """
+    import torch
+    from transformers import LlamaConfig
+
+    from assistant.model.configuration_poise import PoiseConfig
+    from assistant.model.modeling_poise import PoiseForConditionalGeneration
+    from prompts.vocabulary import PLACEHOLDERS, POSE_FRAME_END, POSE_SEQUENCE_END, pose_code
+
+    tokenizer = processor.tokenizer
+    ids = {
+        f"{name}_token_id": tokenizer.convert_tokens_to_ids(token)
+        for name, token in PLACEHOLDERS.items()
+    }
+
+    def make(seed: int = 0, **settings: object) -> PoiseForConditionalGeneration:
+        text = LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=4,
+            tie_word_embeddings=True,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+        chosen = {
+            "projector_hidden": 16,
+            "video_size": 12,
+            "pose_size": 7,
+            "stage1_size": 5,
+            "mapper_hidden": 16,
+            "codebook_size": CODES,
+            "tokens_per_frame": 3,
+            "correction_frames": 4,
+            "pose_code_start": tokenizer.convert_tokens_to_ids(pose_code(0)),
+            "pose_frame_end_id": tokenizer.convert_tokens_to_ids(POSE_FRAME_END),
+            "pose_sequence_end_id": tokenizer.convert_tokens_to_ids(POSE_SEQUENCE_END),
+            **settings,
+        }
+        torch.manual_seed(seed)
+        model = PoiseForConditionalGeneration(PoiseConfig(text_config=text, **ids, **chosen))
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if "embed_tokens" in name or "scale" in name or "shift" in name:
+                    parameter.normal_(0.0, 0.5)
+                elif parameter.ndim > 1:
+                    parameter.normal_(0.0, 0.3)
+        return model.eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_inputs():  # type: ignore[no-untyped-def]
+    """A maker of random features for the models of `make_model`, any of them left out."""
+    import numpy as np
+
+    from assistant.model.processing_poise import ModelInputs
+
+    def make(
+        seed: int = 0,
+        *,
+        video: int = 2,
+        pose: int = 4,
+        stage1: int = 3,
+        score: bool = True,
+        regions: bool = True,
+    ) -> ModelInputs:
+        rng = np.random.default_rng(seed)
+
+        def rows(count: int, size: int) -> np.ndarray | None:
+            return rng.normal(size=(count, size)).astype(np.float32) if count else None
+
+        return ModelInputs(
+            video=rows(video, 12),
+            pose=rows(pose, 7),
+            stage1=rows(stage1, 5),
+            score=rng.normal(size=14).astype(np.float32) if score else None,
+            regions=rng.normal(size=18).astype(np.float32) if regions else None,
+        )
+
+    return make

@@ -1,22 +1,23 @@
 """The embedded default engine: the model in this process, through transformers."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
 import torch
 from transformers import (
-    AutoTokenizer,
     DynamicCache,
     LogitsProcessor,
     LogitsProcessorList,
-    TextIteratorStreamer,
-    set_seed,
+    StoppingCriteriaList,
 )
 
 from assistant.engine.base import Generation, GenerationOptions, Prompt
+from assistant.engine.text_pieces import TextPieces
+from assistant.errors import PoiseError
 from assistant.model.configuration_poise import PoiseConfig
 from assistant.model.modeling_poise import FEATURE_ARGUMENTS, PoiseForConditionalGeneration
 from assistant.model.processing_poise import PoiseProcessor
@@ -52,6 +53,14 @@ class PoseGrammar(LogitsProcessor):
         return scores + mask
 
 
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Sample from `seed` inside the block; the random state outside stays as it was."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
 class TransformersEngine:
     """Runs `PoiseForConditionalGeneration` on CPU or GPU."""
 
@@ -60,12 +69,29 @@ class TransformersEngine:
     def __init__(self, model: PoiseForConditionalGeneration, processor: PoiseProcessor) -> None:
         self.model = model.eval()
         self.processor = processor
+        # A placeholder that the model wrote itself would ask for features that nobody has.
+        self._not_text = [
+            token
+            for token, added in processor.tokenizer.added_tokens_decoder.items()
+            if added.special and token != processor.tokenizer.eos_token_id
+        ]
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, *, device: str = "cpu") -> "TransformersEngine":
-        """Load a checkpoint folder written by `save_pretrained`."""
+        """Load a checkpoint folder written by `save_pretrained`.
+
+        Raises:
+            PoiseError: the folder holds no language model (it is never looked for on a hub).
+        """
+        if not (Path(folder) / "config.json").is_file():
+            raise PoiseError(
+                f"no language model in {folder}",
+                got="no config.json",
+                expected="a folder that `poise train` wrote",
+                remedy="train one with `poise train mini`, or give another folder by --model",
+            )
         model = PoiseForConditionalGeneration.from_pretrained(folder).to(device)
-        return cls(model, PoiseProcessor(AutoTokenizer.from_pretrained(folder)))
+        return cls(model, PoiseProcessor.from_pretrained(folder))
 
     def _batch(self, prompts: Sequence[Prompt]) -> dict[str, torch.Tensor]:
         batch = self.processor(
@@ -85,8 +111,8 @@ class TransformersEngine:
             "return_dict_in_generate": True,
         }
         if options.temperature > 0:
-            arguments["temperature"] = options.temperature
-            set_seed(options.seed)
+            # The whole distribution: a library's default cut of rare tokens is no setting of ours.
+            arguments |= {"temperature": options.temperature, "top_k": 0, "top_p": 1.0}
         if options.pose_codes:
             length = PoseGrammar.length(config)
             arguments |= {
@@ -95,6 +121,8 @@ class TransformersEngine:
                 "output_logits": True,
                 "logits_processor": LogitsProcessorList([PoseGrammar(config, prompt_length)]),
             }
+        else:
+            arguments["suppress_tokens"] = self._not_text
         return arguments
 
     @torch.inference_mode()
@@ -102,7 +130,8 @@ class TransformersEngine:
         """Answers in the order of the prompts, decoded as one batch."""
         batch = self._batch(prompts)
         length = batch["input_ids"].shape[1]
-        output = self.model.generate(**batch, **self._arguments(options, length))
+        with seeded(options.seed, self.model.device):
+            output = self.model.generate(**batch, **self._arguments(options, length))
         eos, pad = self.processor.tokenizer.eos_token_id, self.processor.tokenizer.pad_token_id
         answers = []
         for i, row in enumerate(output.sequences[:, length:].tolist()):
@@ -134,25 +163,36 @@ class TransformersEngine:
         return shaped.float().softmax(-1).cpu().numpy()
 
     def stream(self, prompt: Prompt, options: GenerationOptions) -> Iterator[str]:
-        """The answer in pieces as they are generated."""
+        """The answer in pieces as they are generated.
+
+        A fault of the model reaches the consumer; a consumer who leaves early ends the generation.
+        """
         batch = self._batch([prompt])
-        streamer = TextIteratorStreamer(
-            self.processor.tokenizer, skip_prompt=True, skip_special_tokens=True
-        )
+        streamer = TextPieces(self.processor.tokenizer)
         arguments = self._arguments(options, batch["input_ids"].shape[1])
         failure: list[BaseException] = []
+        left = Event()
+        stop = StoppingCriteriaList(
+            [lambda ids, *_, **__: torch.full(ids.shape[:1], left.is_set(), device=ids.device)]
+        )
 
         def run() -> None:
             try:
-                self.model.generate(**batch, **arguments, streamer=streamer)
+                with seeded(options.seed, self.model.device):
+                    self.model.generate(
+                        **batch, **arguments, streamer=streamer, stopping_criteria=stop
+                    )
             except BaseException as fault:  # handed to the consumer below, never lost
                 failure.append(fault)
                 streamer.end()
 
         thread = Thread(target=run, daemon=True)
         thread.start()
-        yield from streamer
-        thread.join()
+        try:
+            yield from streamer
+        finally:
+            left.set()
+            thread.join()
         if failure:
             raise failure[0]
 
@@ -167,10 +207,22 @@ class TransformersEngine:
 
         Returns:
             sums [N] of log p(token | prompt, tokens before) and token counts [N].
+
+        Raises:
+            PoiseError: a continuation without any token.
         """
         token_ids = [
             self.processor.text_ids(c) if isinstance(c, str) else list(c) for c in continuations
         ]
+        empty = [i for i, ids in enumerate(token_ids) if not ids]
+        if empty:
+            raise PoiseError(
+                "nothing to score",
+                got=f"no token in continuation {empty[0]} of {len(token_ids)}",
+                expected="continuations of at least one token",
+            )
+        if not token_ids:
+            return np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.int64)
         batch = self._batch([prompt])
         features = {k: v for k, v in batch.items() if k in FEATURE_ARGUMENTS}
         prefix = self.model(input_ids=batch["input_ids"], use_cache=True, **features)

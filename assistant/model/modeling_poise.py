@@ -68,7 +68,7 @@ class PoiseForConditionalGeneration(PoisePreTrainedModel, GenerationMixin):
         """
         if modality == "video":
             rows = self.video_projector(features, mask)
-            if rows.shape[1] != mask.shape[1]:  # one fused row per sample that has any view
+            if self.config.projector_fused:  # one row per sample that has any view
                 mask = mask.any(1, keepdim=True)
             return rows[mask]
         if modality in ("score", "regions"):
@@ -92,26 +92,40 @@ class PoiseForConditionalGeneration(PoisePreTrainedModel, GenerationMixin):
             place = input_ids == getattr(self.config, f"{modality}_token_id")  # [B, T]
             values, mask = features.get(modality, (None, None))
             if values is None or mask is None:
-                rows = embeddings.new_zeros(0, embeddings.shape[-1])
-            else:
+                mask = place.new_zeros(len(place), 0)
+            self._check_placeholders(modality, place, mask)
+            if values is not None and bool(place.any()):
                 rows = self.rows(modality, values.to(self.score_token.align.scale.dtype), mask)
-            if int(place.sum()) != len(rows):
-                raise PoiseError(
-                    f"the prompt does not match its {modality} features",
-                    got=f"{int(place.sum())} placeholders and {len(rows)} rows",
-                    expected="as many placeholders as rows",
-                    remedy="build prompt and features by PoiseProcessor",
-                )
-            if len(rows):
                 embeddings = embeddings.masked_scatter(
                     place.unsqueeze(-1), rows.to(embeddings.dtype)
                 )
         return embeddings
 
+    def _check_placeholders(self, modality: str, place: torch.Tensor, mask: torch.Tensor) -> None:
+        """Raise PoiseError unless every sample has a placeholder [B, T] for each of its rows.
+
+        Sample by sample: a row too many in one must not make up for one too few in another.
+        """
+        wanted = place.sum(1)  # [B]
+        given = mask.reshape(len(place), -1).sum(1)  # [B]
+        if modality == "video" and self.config.projector_fused:
+            given = given.clamp(max=1)
+        wrong = (wanted != given).nonzero()
+        if len(wrong):
+            sample = int(wrong[0])
+            raise PoiseError(
+                f"the prompt does not match its {modality} features",
+                got=f"{int(wanted[sample])} placeholders and {int(given[sample])} rows"
+                f" in sample {sample}",
+                expected="as many placeholders as rows",
+                remedy="build prompt and features by PoiseProcessor",
+            )
+
     def forward(
         self,
         input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         label_weights: torch.Tensor | None = None,
@@ -131,8 +145,13 @@ class PoiseForConditionalGeneration(PoisePreTrainedModel, GenerationMixin):
 
         `labels` stand at the position of their own token: the shift by one happens here and nowhere
         else. `label_weights` [B, T] weigh single tokens (the label's tokens, say).
+
+        `position_ids` [B, T] is named here because `generate` counts positions without the padding
+        only for models that take it.
         """
         if inputs_embeds is None:
+            if input_ids is None:
+                raise ValueError("neither input_ids nor inputs_embeds")
             values = (
                 (video_features, video_mask),
                 (pose_features, pose_mask),
@@ -142,7 +161,10 @@ class PoiseForConditionalGeneration(PoisePreTrainedModel, GenerationMixin):
             )
             inputs_embeds = self.embed(input_ids, dict(zip(MODALITIES, values, strict=True)))
         outputs = self.language_model(
-            inputs_embeds=inputs_embeds, attention_mask=attention_mask, **kwargs
+            inputs_embeds=inputs_embeds,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            **kwargs,
         )
         if labels is not None:
             outputs.loss = shifted_cross_entropy(outputs.logits, labels, label_weights)
