@@ -14,8 +14,9 @@ from assistant.skeleton import pelvis
 from assistant.tasks.window import window_around
 from assistant.video.sampling import uniform_times
 from data_prep.drills.cameras import place_cameras
+from data_prep.drills.raster import NEAR
 from data_prep.drills.records import Drill
-from data_prep.drills.render import NEAR, render_views
+from data_prep.drills.render import render_views
 from prompts.vocabulary import NEEDS_IMPROVEMENT, REGIONS, VIEWS
 
 IGNORE: Final = -100

@@ -6,14 +6,9 @@ import pytest
 from assistant.clip import PoseSequence
 from assistant.skeleton import LEFT_WRIST
 from data_prep.drills.cameras import Camera, place_cameras
-from data_prep.drills.render import (
-    AMBIENT,
-    OVERSAMPLING,
-    _draw,
-    _rasterise,
-    render_views,
-    sample_look,
-)
+from data_prep.drills.figure import sample_look
+from data_prep.drills.raster import AMBIENT, OVERSAMPLING, draw_capsules, rasterise
+from data_prep.drills.render import render_views
 
 STANDING = np.array(
     [
@@ -61,7 +56,9 @@ def test_a_sphere_covers_its_disc_and_is_lit_from_the_light() -> None:
     seen = np.array([[[0.0, 0.0, 4.0]]])
     light = np.array([[-1.0, 0.0, 0.0]])
     look = sample_look(0)
-    body, coverage = _draw(seen, ((0, 0, 0.5, 0.5, 0),), 1.0, front_camera(64), look, light)
+    body, coverage = draw_capsules(
+        seen, ((0, 0, 0.5, 0.5, 0),), 1.0, front_camera(64), look.colours, light
+    )
     assert coverage.sum() == pytest.approx(np.pi * 8**2, rel=0.02)
     assert coverage[0, 32, 32] == 1 and coverage[0, 32, 45] == 0
     assert body[0, 32, 26, 1] > body[0, 32, 32, 1] >= body[0, 32, 37, 1]
@@ -77,7 +74,7 @@ def test_the_nearer_capsule_hides_the_farther() -> None:
     light = np.array([[0.0, 0.0, -1.0]])
     camera = front_camera(32)
     for order in (parts, parts[::-1]):
-        body, coverage = _draw(points, order, 1.0, camera, look, light)
+        body, coverage = draw_capsules(points, order, 1.0, camera, look.colours, light)
         assert coverage[0, 16, 16] == 1
         near = look.colours[0] / look.colours[0].sum()
         assert body[0, 16, 16] / body[0, 16, 16].sum() == pytest.approx(near, abs=1e-3)
@@ -90,7 +87,7 @@ def test_rasterising_equals_a_loop_over_all_pixels() -> None:
         a, b = rng.uniform(-6, 30, 2), rng.uniform(-6, 30, 2)
         ra, rb = rng.uniform(0.5, 6, 2)
         capsule = np.array([[*a, *b, ra, rb, 2, 3, 0.1]], np.float32)
-        pixel = _rasterise(capsule, side)[0]
+        pixel = rasterise(capsule, side)[0]
         expected = []
         for y in range(side):
             for x in range(side):
@@ -128,8 +125,8 @@ def test_the_ego_view_sees_the_raised_hands_and_not_the_head() -> None:
 
 def test_edges_are_smooth() -> None:
     seen = np.array([[[0.03, 0.0, 4.0]]])
-    _, coverage = _draw(
-        seen, ((0, 0, 0.5, 0.5, 0),), 1.0, front_camera(32), sample_look(0), np.ones((1, 3))
+    _, coverage = draw_capsules(
+        seen, ((0, 0, 0.5, 0.5, 0),), 1.0, front_camera(32), sample_look(0).colours, np.ones((1, 3))
     )
     assert len(np.unique(coverage)) == 1 + OVERSAMPLING**2
 
@@ -138,5 +135,7 @@ def test_edges_are_smooth() -> None:
 def test_what_is_behind_the_camera_is_not_drawn(z: float) -> None:
     seen = np.array([[[0.0, 0.0, z], [0.1, 0.0, z - 1]]])
     light = np.array([[0.0, 0.0, -1.0]])
-    _, coverage = _draw(seen, ((0, 1, 0.1, 0.1, 0),), 1.0, front_camera(32), sample_look(0), light)
+    _, coverage = draw_capsules(
+        seen, ((0, 1, 0.1, 0.1, 0),), 1.0, front_camera(32), sample_look(0).colours, light
+    )
     assert coverage.sum() == 0
