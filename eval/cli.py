@@ -95,6 +95,16 @@ def real_poses(
     _finish(result, as_json, output, tables.real_poses_table(result))
 
 
+@app.command()
+def card(
+    check: Annotated[bool, typer.Option(help="Only compare with the stored results.")] = False,
+) -> None:
+    """Write docs/model_card.md from the stored results."""
+    from eval.card import write_card
+
+    print(write_card(check=check))
+
+
 # Throws 0 to 19 may be looked at while the drill is designed.
 HELD_OUT_THROWS = (20, 59)
 

@@ -1,0 +1,78 @@
+"""The model card: prose from a template, every number from the stored results.
+
+poise eval card                     write docs/model_card.md anew
+poise eval card --check             fail when it differs from the stored results
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from assistant.errors import PoiseError
+from eval import tables
+
+RESULTS = Path("docs/results")
+CARD = Path("docs/model_card.md")
+TEMPLATE = Path(__file__).parent / "model_card.jinja"
+CONDITION_KEYS = ("level_accuracy", "level_mae", "fault_micro_f1", "correction_mm")
+SHUFFLE_KEYS = ("n", "level_accuracy", "level_mae", "fault_micro_f1")
+
+
+def render_card(results: Path = RESULTS) -> str:
+    """The card as Markdown.
+
+    Raises:
+        PoiseError: a stored result is missing.
+    """
+    import jinja2
+
+    mini, real = (_stored(results / name) for name in ("mini_test.json", "real_poses.json"))
+    training = _stored(results / "training.json")
+    template = jinja2.Template(
+        TEMPLATE.read_text("utf-8"), undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    text = template.render(
+        mini=mini,
+        real=real,
+        training=training,
+        main_table=tables.mini_test_table(mini),
+        conditions=tables.conditions_table(mini, CONDITION_KEYS),
+        shuffles=shuffles_table(mini),
+        real_table=tables.real_poses_table(real),
+        number=tables.number,
+    )
+    return text.rstrip() + "\n"
+
+
+def shuffles_table(result: Mapping[str, Any]) -> str:
+    """Levels and faults with parts of the prompt taken from other clips."""
+    rows = []
+    for name, values in result["shuffled_inputs"].items():
+        cells = [tables.number(None if values is None else values[key]) for key in SHUFFLE_KEYS]
+        rows.append([name, *cells])
+    return tables.markdown(["shuffled between clips", *SHUFFLE_KEYS], rows)
+
+
+def write_card(*, check: bool, results: Path = RESULTS, card: Path = CARD) -> str:
+    """Write the card, or with `check` compare it.
+
+    Raises:
+        PoiseError: `check` and the card on disk is another one.
+    """
+    text = render_card(results)
+    if not check:
+        card.write_text(text, "utf-8")
+    elif not card.is_file() or card.read_text("utf-8") != text:
+        raise PoiseError(
+            f"{card} differs from the stored results",
+            expected=f"what {results} gives",
+            remedy="run `poise eval card`",
+        )
+    return str(card)
+
+
+def _stored(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise PoiseError(f"no stored result {path}", remedy="run the suite with -o and its name")
+    return json.loads(path.read_text("utf-8"))
