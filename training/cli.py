@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from time import perf_counter
 from typing import Annotated
 
 import typer
@@ -30,6 +31,7 @@ def train(
     loaded = load_recipe(recipe, settings or [])
     from training.export import export_checkpoint
     from training.progress import Progress
+    from training.record import write_record
     from training.run import Run
     from training.stages import STAGES
 
@@ -39,9 +41,13 @@ def train(
     run = Run(loaded, folder)
     text = json.dumps(asdict(loaded), indent=1)
     (folder / "work" / "recipe.json").write_text(text + "\n", "utf-8")
-    progress = Progress("train")
+    progress, seconds = Progress("train"), {}
     for name, run_stage in STAGES.items():
         if stage in (None, name):
+            started = perf_counter()
             run_stage(run)
+            seconds[name] = perf_counter() - started
             progress.say(f"{name} done")
+    if stage is None:
+        write_record(loaded, folder, seconds)
     print(folder if export is None else export_checkpoint(folder, export))
