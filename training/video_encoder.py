@@ -4,8 +4,8 @@
 
 A small TimeSformer learns activity, level, region polarities, the body's pose frame by frame and
 whether a film is a rendering at all. The heads are dropped afterwards, the encoder is frozen, and
-its in-distribution test is fitted on performers that it has not seen. The pose head is what makes
-this work in minutes: clip labels alone say too little about where to look.
+its in-distribution test is fitted on performers that it has not seen. Pose, and the patches that
+hold the joints, are what makes this work in minutes: clip labels say too little of where to look.
 """
 
 import math
@@ -15,19 +15,13 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from assistant.errors import PoiseError
-from assistant.levels import N_LEVELS
-from assistant.skeleton import N_JOINTS
 from assistant.video.encoder import VideoEncoder
-from assistant.video.normality import Normality
 from data_prep.drills.records import Drill
-from prompts.vocabulary import POLARITIES, REGIONS
-from training.video_windows import IGNORE, Windows, foreign_films, render_windows
-
-POSE_SCALE = 0.3  # metres; joints are predicted in this unit
-VIEW_NAMES = ("ego", "exo")
+from training.video_heads import TrainingHeads
+from training.video_report import fit_and_report
+from training.video_windows import Windows, foreign_films, render_windows
 
 
 @dataclass(frozen=True)
@@ -89,34 +83,6 @@ class VideoEncoderSettings:
             raise PoiseError("wrong video encoder settings", got="; ".join(faults))
 
 
-class TrainingHeads(nn.Module):
-    """What the encoder is supervised by; dropped afterwards."""
-
-    def __init__(self, width: int, activities: int) -> None:
-        super().__init__()
-        self.activity = nn.Linear(width, activities)
-        self.level = nn.Linear(width, N_LEVELS)
-        self.regions = nn.Linear(width, len(REGIONS) * len(POLARITIES))
-        self.rendered = nn.Linear(width, 1)
-        self.places = nn.Linear(width, N_JOINTS)
-        self.pose = nn.Sequential(
-            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, N_JOINTS * 3)
-        )
-
-    def forward(self, tokens: Tensor) -> dict[str, Tensor]:
-        """Predictions from patch tokens [B, T, P, D]."""
-        steps = tokens.mean(dim=2)  # [B, T, D]
-        pooled = steps.mean(dim=1)  # [B, D]
-        return {
-            "activity": self.activity(pooled),
-            "level": self.level(pooled),
-            "regions": self.regions(pooled).unflatten(-1, (len(REGIONS), len(POLARITIES))),
-            "rendered": self.rendered(pooled)[:, 0],
-            "places": self.places(tokens),  # [B, T, P, 17], which patch holds a joint
-            "pose": self.pose(steps).unflatten(-1, (N_JOINTS, 3)),
-        }
-
-
 def train_video_encoder(
     drills: Sequence[Drill],
     settings: VideoEncoderSettings | None = None,
@@ -148,7 +114,7 @@ def train_video_encoder(
     _optimise(encoder, heads, train, settings, seed, tell)
     encoder.freeze()
     heads.eval()
-    report = _finish(encoder, heads, train, held_out, seed)
+    report = fit_and_report(encoder, heads, train, held_out, seed)
     return encoder, report
 
 
@@ -164,6 +130,25 @@ def build_encoder(settings: VideoEncoderSettings) -> VideoEncoder:
         num_attention_heads=settings.heads,
         intermediate_size=settings.intermediate_size,
     )
+
+
+def initialise(encoder: VideoEncoder) -> None:
+    """Weights for learning in a few hundred steps.
+
+    The library's 0.02 everywhere suits width 768 and long training; at width 128 it leaves every
+    branch and the position embeddings too weak to matter for the first thousands of steps. Here
+    branches keep the variance of their input, and positions are as strong as patches.
+    """
+    for module in encoder.backbone.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Conv2d):
+            nn.init.normal_(module.weight, std=module.weight[0].numel() ** -0.5)
+    embeddings = encoder.backbone.embeddings
+    nn.init.normal_(embeddings.position_embeddings, std=0.5)
+    nn.init.normal_(embeddings.time_embeddings, std=0.5)
 
 
 def _silent(done: int, total: int, text: str) -> None:
@@ -242,7 +227,7 @@ def _loss(
     settings: VideoEncoderSettings,
     rng: np.random.Generator,
 ) -> Tensor:
-    """The sum of all heads' losses; the first rows are made foreign and teach only that."""
+    """The weighted sum of all heads' losses on a batch, its first rows made foreign."""
     foreign = round(settings.foreign_share * len(batch))
     films = batch.frames.copy()
     films[:foreign] = foreign_films(films[:foreign], rng)
@@ -250,42 +235,14 @@ def _loss(
     pixels = encoder.normalise(vary_colours(pixels, rng))
     with torch.autocast("cpu", torch.bfloat16, enabled=settings.bf16):
         tokens = encoder.tokens(pixels)
-    said = heads(tokens.float())
-    rendered = torch.ones(len(batch))
-    rendered[:foreign] = 0
-    own = slice(foreign, None)
-    joints = torch.from_numpy(batch.joints[own]) / POSE_SCALE
-    activity, level, polarity = (
-        torch.from_numpy(value[own]) for value in (batch.activity, batch.level, batch.polarity)
-    )
-    loss = functional.cross_entropy(said["activity"][own], activity)
-    loss = loss + _masked_cross_entropy(said["level"][own], level)
-    loss = loss + settings.region_weight * _masked_cross_entropy(
-        said["regions"][own].flatten(0, 1), polarity.flatten()
-    )
-    loss = loss + settings.pose_weight * functional.smooth_l1_loss(said["pose"][own], joints)
-    patches = patch_of(torch.from_numpy(batch.places[own]), tokens.shape[2])
-    loss = loss + settings.place_weight * _masked_cross_entropy(
-        said["places"][own].transpose(2, 3).flatten(0, 2), patches.flatten()
-    )
-    return loss + settings.foreign_weight * functional.binary_cross_entropy_with_logits(
-        said["rendered"], rendered
-    )
-
-
-def _masked_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Mean over the targets that are not IGNORE; 0 where there are none."""
-    total = functional.cross_entropy(logits, target, ignore_index=IGNORE, reduction="sum")
-    return total / (target != IGNORE).sum().clamp(min=1)
-
-
-def patch_of(places: Tensor, patches: int) -> Tensor:
-    """The patch that holds each joint, row by row: places [..., 2] in 0..1 -> [...] int64, IGNORE
-    outside the picture."""
-    side = math.isqrt(patches)
-    cell = torch.floor(places * side).long()
-    inside = ((cell >= 0) & (cell < side)).all(dim=-1)
-    return torch.where(inside, cell[..., 1] * side + cell[..., 0], IGNORE)
+    losses = heads.losses(tokens.float(), batch, foreign)
+    weights = {
+        "regions": settings.region_weight,
+        "places": settings.place_weight,
+        "pose": settings.pose_weight,
+        "rendered": settings.foreign_weight,
+    }
+    return torch.stack([weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
 
 
 def vary_colours(pixels: Tensor, rng: np.random.Generator) -> Tensor:
@@ -295,87 +252,3 @@ def vary_colours(pixels: Tensor, rng: np.random.Generator) -> Tensor:
     contrast = torch.from_numpy(rng.uniform(0.8, 1.2, (len(pixels), 1, 1, 1, 1)).astype(np.float32))
     light = torch.from_numpy(rng.uniform(-0.08, 0.08, (len(pixels), 1, 1, 1, 1)).astype(np.float32))
     return ((pixels * tint - 0.5) * contrast + 0.5 + light).clamp(0, 1)
-
-
-@torch.inference_mode()
-def _finish(
-    encoder: VideoEncoder, heads: TrainingHeads, train: Windows, held_out: Windows, seed: int
-) -> dict[str, float]:
-    """Fit the in-distribution test and report on held-out performers.
-
-    Half of the held-out performers set the threshold, the other half measure it.
-    """
-    rng = np.random.default_rng([seed, 3])
-    some = np.sort(rng.permutation(len(train))[:1500])
-    classes = train.activity[some] * len(VIEW_NAMES) + train.view[some]
-    features, said = _predict(encoder, heads, held_out)
-    performers = rng.permutation(np.unique(held_out.participant))
-    sets = np.isin(held_out.participant, performers[: (len(performers) + 1) // 2])
-    measures = ~sets if (~sets).any() else sets
-    encoder.normality = Normality.fit(encoder.encode(train.frames[some]), classes, features[sets])
-    report: dict[str, float] = {"held_out_windows": float(len(held_out))}
-    for number, view in enumerate(VIEW_NAMES):
-        rows = held_out.view == number
-        report |= _accuracies(view, said, held_out.select(rows), rows)
-    foreign = encoder.encode(foreign_films(held_out.frames, rng))
-    report["accepted_renderings"] = float(encoder.in_distribution(features[measures]).mean())
-    report["accepted_foreign"] = float(encoder.in_distribution(foreign).mean())
-    return report
-
-
-def _predict(
-    encoder: VideoEncoder, heads: TrainingHeads, windows: Windows
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Features [N, D] and what the heads say, without varied colours."""
-    features, said = [], []
-    for start in range(0, len(windows), 32):
-        films = windows.frames[start : start + 32]
-        tokens = encoder.tokens(torch.stack([encoder.preprocess(film) for film in films]))
-        features.append(tokens.mean(dim=(1, 2)).numpy())
-        said.append(heads(tokens))
-    together = {key: torch.cat([part[key] for part in said]).numpy() for key in said[0]}
-    return np.concatenate(features), together
-
-
-def _accuracies(
-    view: str, said: dict[str, np.ndarray], truth: Windows, rows: np.ndarray
-) -> dict[str, float]:
-    """Accuracy and majority of one view, and the pose head's mean joint error in millimetres."""
-    known = truth.level != IGNORE
-    out = {}
-    for name, target, mask in (
-        ("activity", truth.activity, np.ones(len(truth), bool)),
-        ("level", truth.level, known),
-    ):
-        if mask.any():
-            guess = said[name][rows].argmax(axis=-1)
-            out[f"{view}_{name}_accuracy"] = float((guess == target)[mask].mean())
-            out[f"{view}_{name}_majority"] = float(np.bincount(target[mask]).max() / mask.sum())
-    decided = truth.polarity != IGNORE
-    if decided.any():
-        faulty = said["regions"][rows].argmax(axis=-1) == 0
-        real = truth.polarity == 0
-        hits = float((faulty & real & decided).sum())
-        out[f"{view}_fault_f1"] = 2 * hits / max(float((faulty & decided).sum() + real.sum()), 1.0)
-    error = said["pose"][rows] * POSE_SCALE - truth.joints
-    out[f"{view}_pose_mm"] = float(np.linalg.norm(error, axis=-1).mean() * 1000)
-    return out
-
-
-def initialise(encoder: VideoEncoder) -> None:
-    """Weights for learning in a few hundred steps.
-
-    The library's 0.02 everywhere suits width 768 and long training; at width 128 it leaves every
-    branch and the position embeddings too weak to matter for the first thousands of steps. Here
-    branches keep the variance of their input, and positions are as strong as patches.
-    """
-    for module in encoder.backbone.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.xavier_uniform_(module.weight)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Conv2d):
-            nn.init.normal_(module.weight, std=module.weight[0].numel() ** -0.5)
-    embeddings = encoder.backbone.embeddings
-    nn.init.normal_(embeddings.position_embeddings, std=0.5)
-    nn.init.normal_(embeddings.time_embeddings, std=0.5)

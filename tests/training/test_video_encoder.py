@@ -18,6 +18,7 @@ from training.video_encoder import (
     train_video_encoder,
     vary_colours,
 )
+from training.video_heads import TrainingHeads, patch_of
 from training.video_windows import (
     IGNORE,
     foreign_films,
@@ -175,3 +176,33 @@ def test_one_performer_is_too_few(drills) -> None:
     alone = [drill for drill in drills if drill.participant_id == drills[0].participant_id]
     with pytest.raises(PoiseError, match="too few performers"):
         train_video_encoder(alone, TINY)
+
+
+def test_joints_are_assigned_to_the_patch_that_holds_them() -> None:
+    places = torch.tensor([[0.0, 0.0], [0.99, 0.0], [0.3, 0.6], [1.0, 0.5], [-0.01, 0.5]])
+    assert patch_of(places, 16).tolist() == [0, 3, 9, IGNORE, IGNORE]
+
+
+def test_losses_are_those_of_a_plain_loop(drills) -> None:
+    """Foreign rows count for `rendered` only, and ignored targets for nothing."""
+    activities = sorted({drill.activity for drill in drills})
+    batch = render_windows(drills[:4], activities, frames=2, size=16, seed=0)
+    torch.manual_seed(0)
+    heads, tokens = TrainingHeads(8, len(activities)), torch.randn(8, 2, 4, 8)
+    losses, said = heads.losses(tokens, batch, foreign=3), heads(tokens)
+    level, place, rendered = [], [], []
+    for row in range(8):
+        chance = torch.sigmoid(said["rendered"][row])
+        rendered.append(-torch.log(chance if row >= 3 else 1 - chance))
+        if row < 3:
+            continue
+        if batch.level[row] != IGNORE:
+            level.append(-said["level"][row].log_softmax(-1)[batch.level[row]])
+        for frame in range(2):
+            for joint in range(17):
+                x, y = batch.places[row, frame, joint]
+                if 0 <= x < 1 and 0 <= y < 1:
+                    logits = said["places"][row, frame, :, joint]
+                    place.append(-logits.log_softmax(-1)[int(y * 2) * 2 + int(x * 2)])
+    for name, terms in (("level", level), ("places", place), ("rendered", rendered)):
+        assert losses[name].item() == pytest.approx(torch.stack(terms).mean().item(), rel=1e-4)
