@@ -54,7 +54,7 @@ class PoseTokenizerSettings:
     bend_degrees: float = 18.0
     yaw_degrees: float = 20.0
     tilt_degrees: float = 8.0
-    keep: float = 0.25  # share of bodies that are only mirrored
+    keep: float = 0.4  # share of bodies that are only mirrored
     bf16: bool = True
 
     def __post_init__(self) -> None:
