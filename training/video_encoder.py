@@ -11,6 +11,7 @@ hold the joints, are what makes this work in minutes: clip labels say too little
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,7 +50,7 @@ class VideoEncoderSettings:
     clips: int = 2000
     steps: int = 1600
     batch_size: int = 32
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 3e-3
     weight_decay: float = 0.02
     warmup_share: float = 0.1
     held_out_share: float = 0.12
@@ -146,7 +147,7 @@ def initialise(encoder: VideoEncoder) -> None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Conv2d):
             nn.init.normal_(module.weight, std=module.weight[0].numel() ** -0.5)
-    embeddings = encoder.backbone.embeddings
+    embeddings: Any = encoder.backbone.embeddings
     nn.init.normal_(embeddings.position_embeddings, std=0.5)
     nn.init.normal_(embeddings.time_embeddings, std=0.5)
 

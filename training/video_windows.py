@@ -103,11 +103,11 @@ def window_of(drill: Drill, rng: np.random.Generator) -> tuple[float, float]:
         start, end = np.array([start, end]) + rng.uniform(-JITTER, JITTER, 2)
         return max(float(start), 0.0), min(float(end), duration)
     if drill.moments:
-        centre = np.mean(drill.moments[rng.integers(len(drill.moments))])
-        centre = centre + rng.uniform(-JITTER, JITTER)
+        moment = drill.moments[rng.integers(len(drill.moments))]
+        centre = sum(moment) / 2 + rng.uniform(-JITTER, JITTER)
     else:
         centre = rng.uniform(0, duration)
-    return window_around(float(centre), duration)
+    return window_around(centre, duration)
 
 
 def window_polarity(drill: Drill, span: tuple[float, float]) -> np.ndarray:

@@ -206,3 +206,17 @@ def test_losses_are_those_of_a_plain_loop(drills) -> None:
                     place.append(-logits.log_softmax(-1)[int(y * 2) * 2 + int(x * 2)])
     for name, terms in (("level", level), ("places", place), ("rendered", rendered)):
         assert losses[name].item() == pytest.approx(torch.stack(terms).mean().item(), rel=1e-4)
+
+
+@pytest.mark.slow
+def test_minutes_of_training_tell_activities_apart_and_noise_from_renderings() -> None:
+    """About a minute on a free core: a quarter of the shipped steps must already beat majority."""
+    drills = simulate_many(120, 4, 5, split="train", distractor_share=0.25)
+    settings = VideoEncoderSettings(clips=480, steps=500)
+    encoder, report = train_video_encoder(drills, settings, seed=0)
+    for view in ("ego", "exo"):
+        assert report[f"{view}_activity_accuracy"] > report[f"{view}_activity_majority"] + 0.1
+    assert report["accepted_renderings"] >= 0.9
+    assert report["accepted_foreign"] <= 0.6
+    noise = np.random.default_rng(0).integers(0, 256, (10, 8, 64, 64, 3), dtype=np.uint8)
+    assert not encoder.in_distribution(encoder.encode(noise)).any()
