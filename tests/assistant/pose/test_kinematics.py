@@ -1,5 +1,7 @@
 """Angles by hand, quantities on posed bodies, error bars, bones and joint limits."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -253,3 +255,21 @@ def test_joint_limits() -> None:
     assert angles.signed_knee_extension(squat(), 1).max() < 1
     broken[60, RIGHT_ANKLE] = broken[60, RIGHT_KNEE] * 0.9 + REST_POSE[12] * 0.1
     assert np.isfinite(angles.signed_knee_extension(broken, 1)).all()
+
+
+REAL = Path(__file__).parents[4] / "shared/data/poses/basketball_free_throw_real.npz"
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not REAL.is_file(), reason="no real free throws beside the repository")
+def test_release_of_real_throws_is_when_the_ball_leaves() -> None:
+    with np.load(REAL, allow_pickle=False) as data:
+        poses, balls = data["poses"][:20], data["ball"][:20]
+    for joints, ball in zip(poses, balls, strict=True):
+        records = kinematics.measure(sequence(joints), "basketball_free_throw", draws=0)
+        found = {m.quantity: m for m in records}
+        release = found["follow_through_time"].time * 30
+        gap = np.linalg.norm(ball - joints[:, RIGHT_WRIST], axis=1)
+        leaves = int(np.flatnonzero(gap < 0.35).max())
+        assert -4 <= release - leaves <= 2
+        assert 140 < found["elbow_extension_release"].value < 180

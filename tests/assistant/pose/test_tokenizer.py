@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from assistant.errors import PoiseError
-from assistant.pose.tokenizer import Codebook, PoseTokenizer, PoseTokenizerConfig
+from assistant.pose.codebook import Codebook
+from assistant.pose.tokenizer import PoseTokenizer, PoseTokenizerConfig
 
 SMALL = {"tokens_per_frame": 3, "codebook_size": 7, "code_dim": 4, "encoder_width": 16}
 SMALL |= {"encoder_channel_width": 16, "decoder_width": 16, "decoder_channel_width": 16}
