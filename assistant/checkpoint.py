@@ -12,6 +12,8 @@ DEFAULT_NAME = "poise-mini"
 LANGUAGE_FOLDER = "language"
 LIBRARY_FOLDER = "library"
 CARD_FILE = "checkpoint.json"
+# What training leaves in a run folder beside the checkpoint; it is not shipped.
+WORK_FOLDER = "work"
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,16 @@ class Checkpoint:
                 expected="a folder that `poise train` wrote",
                 remedy="train one with `poise train mini`, or give another folder by --model",
             )
-        settings = json.loads(card.read_text("utf-8"))
-        return cls(folder, settings["name"], settings["level_basis"])
+        try:
+            settings = json.loads(card.read_text("utf-8"))
+            return cls(folder, settings["name"], settings["level_basis"])
+        except (ValueError, KeyError, TypeError) as fault:
+            raise PoiseError(
+                f"the checkpoint in {folder} is damaged",
+                got=f"{CARD_FILE}: {fault!r}",
+                expected="JSON with name and level_basis",
+                remedy="copy or train it again",
+            ) from fault
 
     def write(self) -> None:
         """Write the card that makes the folder a checkpoint."""
@@ -43,10 +53,15 @@ class Checkpoint:
         (self.folder / CARD_FILE).write_text(json.dumps(settings, indent=1) + "\n", "utf-8")
 
     def sha256(self) -> str:
-        """One hash over the names and bytes of every file of the checkpoint."""
+        """One hash over the names and bytes of every file of the checkpoint.
+
+        Its card for readers (.md) and training's work folder do not count, so that a checkpoint
+        keeps its name when it is moved out of its run.
+        """
         digest = hashlib.sha256()
         for path in sorted(self.folder.rglob("*")):
-            if path.is_file() and path.suffix != ".md":
-                digest.update(path.relative_to(self.folder).as_posix().encode())
+            name = path.relative_to(self.folder)
+            if path.is_file() and path.suffix != ".md" and name.parts[0] != WORK_FOLDER:
+                digest.update(name.as_posix().encode())
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()

@@ -32,7 +32,7 @@ from assistant.pose.alignment import pa_mpjpe
 from assistant.pose.bones import bone_length_drift_mm, bone_lengths, restore_bone_lengths
 from assistant.pose.kinematics import measure
 from assistant.pose.normalise import NormalisedPose, normalise, rotate_yaw
-from assistant.proficiency.assess import Assessment
+from assistant.proficiency.assess import Assessment, recrop
 from assistant.tasks.commentary import (
     commentary_prompt,
     label_continuations,
@@ -64,7 +64,8 @@ class CoachInput:
         clip_id: name in results.
         pose: the learner's motion.
         views: names of the views that were given.
-        video: [V, D] features of the views that the encoder knows, or None; `video_views` names them.
+        video: [V, D] features of the views that the encoder knows, or None.
+        video_views: the names of those views.
     """
 
     clip_id: str
@@ -145,6 +146,11 @@ class Coach:
             experts=Experts.load(checkpoint.folder),
         )
 
+    @property
+    def fused_video(self) -> bool:
+        """Whether all views share one token."""
+        return self.config.projector_fused
+
     @cached_property
     def identity(self) -> dict[str, Any]:
         """The provenance that all clips share."""
@@ -167,7 +173,9 @@ class Coach:
         self, clip: Clip, pose: PoseSequence, *, activity: str | None = None, seed: int = 0
     ) -> CoachResult:
         """Feedback for a clip with films: their features enter where the encoder knows them."""
-        encoder, video, names = self.perception.video_encoder, None, ()
+        encoder = self.perception.video_encoder
+        video: np.ndarray | None = None
+        names: tuple[str, ...] = ()
         if encoder is not None and clip.views:
             from assistant.video.views import view_features
 
@@ -258,7 +266,10 @@ class Coach:
             levels = [self._levels(item) for item in judged]
         names = [LEVELS[int(p.argmax())] for p in levels]
         with timings("commentary"):
-            prompts = [commentary_prompt(j.inputs, n) for j, n in zip(judged, names, strict=True)]
+            prompts = [
+                commentary_prompt(item.inputs, name, fused_video=self.fused_video)
+                for item, name in zip(judged, names, strict=True)
+            ]
             written = self.engine.generate(prompts, GenerationOptions(seed=seed))
             texts = [
                 f"{format_label(name)}{answer.text}"
@@ -279,7 +290,8 @@ class Coach:
 
     def _levels(self, item: _Judged) -> np.ndarray:
         """[4] probabilities of the levels: likelihoods of the label strings, calibrated."""
-        sums, _ = self.engine.score(label_prompt(item.inputs), label_continuations())
+        prompt = label_prompt(item.inputs, fused_video=self.fused_video)
+        sums, _ = self.engine.score(prompt, label_continuations())
         return level_probabilities(sums, self.config.label_temperature)
 
     def correct(
@@ -289,7 +301,7 @@ class Coach:
         import torch
 
         prompts = [
-            correction_prompt(item.inputs, text, item.codes.tolist())
+            correction_prompt(item.inputs, text, item.codes.tolist(), fused_video=self.fused_video)
             for item, text in zip(judged, texts, strict=True)
         ]
         answers = self.engine.generate(prompts, GenerationOptions(pose_codes=True, seed=seed))
@@ -303,18 +315,20 @@ class Coach:
 
     def _retrieve(self, item: _Judged, text: str) -> list[Ranked]:
         candidates = self.library.of_activity(item.assessment.activity)
-        return rank(self.engine, self.config, retrieval_prompt(item.inputs, text), candidates)
+        prompt = retrieval_prompt(item.inputs, text, fused_video=self.fused_video)
+        return rank(self.engine, self.config, prompt, candidates)
 
     def _reassess(
         self, judged: Sequence[_Judged], corrected: Sequence[np.ndarray]
     ) -> list[Assessment]:
-        """The same heads on the learner's span with the corrected window put in."""
-        poses = [with_window(j.pose, j.window, c) for j, c in zip(judged, corrected, strict=True)]
-        spans = [pose.crop(*item.assessment.span) for pose, item in zip(poses, judged, strict=True)]
+        """The same heads on the learner's span, the corrected window put in, cut as before."""
         found = []
-        for pose, item in zip(spans, judged, strict=True):
+        for item, frames in zip(judged, corrected, strict=True):
+            whole = with_window(item.pose, item.window, frames)
             found += self.perception.assessor.assess_many(
-                [pose], activity=item.assessment.activity, find_span=False
+                [recrop(whole, item.assessment.span)],
+                activity=item.assessment.activity,
+                find_span=False,
             )
         return found
 
@@ -441,19 +455,23 @@ def _focus(
 def with_window(
     pose: NormalisedPose, window: WindowFrames, corrected: np.ndarray
 ) -> NormalisedPose:
-    """The learner's clip with the corrected frames [10, 17, 3] in the window."""
+    """The learner's clip with the corrected frames [10, 17, 3] in the window.
+
+    The pelvis rises or sinks with the corrected legs, so that the feet stay where they were.
+    """
     first = round(window.start * pose.fps)
     last = min(round(window.end * pose.fps), len(pose))
     count = last - first
     if count <= 0:
         return pose
     turn = window.yaw - pose.yaw
-    joints, heights = pose.joints.copy(), pose.heights.copy()
+    joints, heights, pelvis = pose.joints.copy(), pose.heights.copy(), pose.pelvis.copy()
     dense = interpolate_correction(corrected, WINDOW_FPS, count, pose.fps)
     joints[first:last] = rotate_yaw(dense, turn)
     learner = WindowFrames(window.start, window.end, dense, heights[first:last])
     heights[first:last] = heights_of(dense, learner)
-    return replace(pose, joints=joints.astype(np.float32), heights=heights)
+    pelvis[:, 2] += heights[:, 0] - pose.heights[:, 0]
+    return replace(pose, joints=joints.astype(np.float32), heights=heights, pelvis=pelvis)
 
 
 def display_sequences(

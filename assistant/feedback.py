@@ -19,7 +19,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Measurement:
-    """One measured quantity: value and error (one standard deviation) in `unit`, time in seconds."""
+    """One measured quantity: value and error (one standard deviation) in `unit`, time in s."""
 
     quantity: str
     value: float

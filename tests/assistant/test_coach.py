@@ -1,0 +1,373 @@
+"""The pipeline without weights: records, abstention, focus, evidence, the corrected clip."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from assistant.clip import Clip, PoseSequence
+from assistant.coach import Coach, CoachInput, with_window
+from assistant.engine.dummy_engine import ANSWER, DummyEngine
+from assistant.errors import PoiseError
+from assistant.evidence import ExpertQuantity, Experts
+from assistant.feedback import Measurement, validate
+from assistant.perception import focus_window, turned
+from assistant.plain import describe
+from assistant.pose.normalise import NormalisedPose, normalise, rotate_yaw
+from assistant.proficiency.assess import recrop
+from assistant.skeleton import LEFT_ANKLE, LEFT_HIP, RIGHT_HIP
+from assistant.tasks.window import WindowFrames, cut_window, heights_of
+from prompts.parse import parse_feedback
+from prompts.vocabulary import LEVELS, REGIONS
+
+
+@pytest.fixture
+def clip(squat: PoseSequence) -> CoachInput:
+    return CoachInput("mine", squat, ("exo1",))
+
+
+def test_a_judged_record_fits_the_schema(stub_coach: Coach, clip: CoachInput) -> None:
+    result = stub_coach.coach(clip, seed=7)
+    record = result.feedback.to_json()
+    validate(record)
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+    assert record["judged"] and record["abstain_reason"] is None
+    found = record["proficiency"]
+    assert sum(found["probabilities"]) == pytest.approx(1)
+    assert found["level"] == LEVELS[int(np.argmax(found["probabilities"]))]
+    expected = sum(k * p for k, p in enumerate(found["probabilities"]))
+    assert found["score"] == pytest.approx(expected)
+    assert found["coral"] == sorted(found["coral"], reverse=True)
+    assert found["pdm"] == {"ego": None, "exo": None, "pose": pytest.approx(0.1)}
+    said = parse_feedback(ANSWER)
+    assert [r["text"] for r in record["remarks"]] == [r.text for r in said.remarks]
+    assert record["commentary"].endswith(said.drill)
+    assert record["provenance"]["seed"] == 7
+    assert record["provenance"]["engine"] == "dummy"
+    assert record["provenance"]["inputs_used"] == ["pose"]
+    assert record["provenance"]["level_basis"] == "simulated drills"
+    assert set(record["timings_ms"]) == {
+        "perception", "label", "commentary", "correction", "retrieval", "reassessment"
+    }  # fmt: skip
+
+
+def test_the_texts_label_is_the_most_likely_level(stub_coach: Coach, clip: CoachInput) -> None:
+    """The answer of the engine says Early Expert; the likelihoods decide."""
+    result = stub_coach.coach(clip)
+    level = result.feedback.to_json()["proficiency"]["level"]
+    assert result.text is not None and result.text.startswith(f"Proficiency Level: {level}. ")
+    assert parse_feedback(result.text).problems == ()
+
+
+def test_a_clip_that_is_not_judged_says_why(stub_coach: Coach, clip: CoachInput) -> None:
+    stub_coach.perception.assessor.judged = False
+    result = stub_coach.coach(clip)
+    record = result.feedback.to_json()
+    validate(record)
+    assert not record["judged"]
+    assert "bodyweight squat or basketball free throw" in record["abstain_reason"]
+    assert "Film one person" in record["abstain_reason"]
+    assert record["activity"]["name"] == "bodyweight_squat"
+    for name in ("proficiency", "commentary", "focus", "correction"):
+        assert record[name] is None, name
+    for name in ("remarks", "demonstrations", "moments"):
+        assert record[name] == [], name
+    assert record["measurements"]
+    assert result.correction is result.learner is result.demonstration is None
+    assert "Not judged." in describe(record)
+
+
+def test_a_named_activity_is_judged_even_if_it_looks_like_none(
+    stub_coach: Coach, clip: CoachInput
+) -> None:
+    stub_coach.perception.assessor.judged = False
+    record = stub_coach.coach(clip, activity="basketball_free_throw").feedback.to_json()
+    assert record["judged"] and record["activity"]["name"] == "basketball_free_throw"
+    shown = {d["id"] for d in record["demonstrations"]}
+    assert shown == {"expert-2", "expert-5"}
+
+
+def test_an_unknown_activity_lists_the_known_ones(stub_coach: Coach) -> None:
+    stub_coach.check_activity(None)
+    stub_coach.check_activity("bodyweight_squat")
+    with pytest.raises(PoiseError, match="bodyweight_squat, basketball_free_throw") as caught:
+        stub_coach.check_activity("bodyweight_sqat")
+    assert "'bodyweight_sqat'" in str(caught.value)
+
+
+@pytest.mark.parametrize(("worst", "remark"), [("legs", 0), ("arms", 1)])
+def test_the_focus_is_the_criticism_with_the_most_probable_fault(
+    stub_coach: Coach, clip: CoachInput, worst: str, remark: int
+) -> None:
+    regions = np.full((6, 3), 1 / 3)
+    regions[REGIONS.index(worst)] = (0.7, 0.2, 0.1)
+    # More probable still, but the text praises one and does not speak of the other.
+    for other in ("torso", "feet"):
+        regions[REGIONS.index(other)] = (0.9, 0.05, 0.05)
+    stub_coach.perception.assessor.regions = regions
+    focus = stub_coach.coach(clip).feedback.to_json()["focus"]
+    assert focus == {"region": worst, "remark": remark, "drill": parse_feedback(ANSWER).drill}
+
+
+def test_praise_alone_has_no_focus(stub_coach: Coach, clip: CoachInput) -> None:
+    answer = "Proficiency Level: Novice. Proficiency Commentary:\nLegs (correct): Deep and even."
+    stub_coach.engine = DummyEngine(stub_coach.config, answer)
+    record = stub_coach.coach(clip).feedback.to_json()
+    validate(record)
+    assert record["focus"] is None and len(record["remarks"]) == 1
+    assert record["commentary"] == "Deep and even."
+    assert "Fix first" not in describe(record)
+
+
+@pytest.mark.parametrize("answer", ["Proficiency Level: Novice. Proficiency Commentary:", "??"])
+def test_an_answer_outside_the_grammar_is_still_a_record(
+    stub_coach: Coach, clip: CoachInput, answer: str
+) -> None:
+    stub_coach.engine = DummyEngine(stub_coach.config, answer)
+    record = stub_coach.coach(clip).feedback.to_json()
+    validate(record)
+    assert record["remarks"] == [] and record["focus"] is None
+    describe(record)
+
+
+def test_many_clips_answer_as_each_alone(
+    stub_coach: Coach, clip: CoachInput, squat: PoseSequence
+) -> None:
+    other = CoachInput("short", squat.crop(0.0, 2.5))
+    together = [r.feedback.to_json() for r in stub_coach.coach_many([clip, other, clip])]
+    alone = [stub_coach.coach(each).feedback.to_json() for each in (clip, other, clip)]
+    for record in together + alone:
+        record["timings_ms"] = {}
+    assert together == alone
+    assert together[0] == together[2]
+    assert together[0] != together[1]
+
+
+def test_remark_times_are_those_of_the_regions_moment(stub_coach: Coach, clip: CoachInput) -> None:
+    for remark in stub_coach.coach(clip).feedback.to_json()["remarks"]:
+        start = 0.1 * REGIONS.index(remark["region"])
+        assert (remark["start"], remark["end"]) == (start, start + 1)
+
+
+def test_demonstrations_are_ranked_and_say_what_they_show(
+    stub_coach: Coach, clip: CoachInput
+) -> None:
+    result = stub_coach.coach(clip)
+    rows = result.feedback.to_json()["demonstrations"]
+    assert len(rows) == len(result.ranked) == 4
+    relative = [r.relative for r in result.ranked]
+    assert relative == sorted(relative, reverse=True)
+    by_id = {d["id"]: d for d in rows}
+    assert by_id["expert-0"]["fixes"] == ["arms"]
+    assert by_id["expert-1"]["fixes"] == ["legs"]  # the head was not criticised
+    assert all(d["pa_mpjpe_mm"] > 0 for d in rows)
+
+
+def test_the_correction_keeps_the_learners_bones(stub_coach: Coach, clip: CoachInput) -> None:
+    record = stub_coach.coach(clip).feedback.to_json()
+    correction = record["correction"]
+    assert correction["end"] - correction["start"] == pytest.approx(2.0)
+    assert correction["fps"] == clip.pose.fps
+    assert correction["bone_length_drift_mm"] < 5
+    assert correction["level_before"] in LEVELS and correction["level_after"] in LEVELS
+
+
+def test_the_three_motions_are_of_the_same_seconds(stub_coach: Coach, clip: CoachInput) -> None:
+    result = stub_coach.coach(clip)
+    three = (result.learner, result.demonstration, result.correction)
+    for motion in three:
+        assert motion is not None
+        assert (len(motion), motion.fps, motion.world) == (60, 30.0, False)
+    # The learner's own frames, in the heading of the window.
+    assert result.window is not None and result.frames is not None
+    shown = three[0].joints[::6][: len(result.frames.joints)]
+    assert shown == pytest.approx(result.frames.joints, abs=1e-5)
+
+
+def test_a_clip_shorter_than_the_window(stub_coach: Coach, squat: PoseSequence) -> None:
+    record = stub_coach.coach(CoachInput("short", squat.crop(0.0, 0.6))).feedback.to_json()
+    validate(record)
+    assert record["correction"]["start"] == 0.0
+
+
+def test_a_single_view_pose_without_a_floor(stub_coach: Coach, squat: PoseSequence) -> None:
+    centred = squat.joints - squat.joints[:, [LEFT_HIP, RIGHT_HIP]].mean(1, keepdims=True)
+    pose = replace(squat, joints=centred, source="mediapipe", world=False)
+    record = stub_coach.coach(CoachInput("film", pose)).feedback.to_json()
+    validate(record)
+    assert record["provenance"]["pose_source"] == "mediapipe"
+
+
+def test_the_corrected_clip_is_judged_as_the_first_one_was(
+    stub_coach: Coach, clip: CoachInput
+) -> None:
+    stub_coach.coach(clip)
+    (first, _, found), (after, activity, again) = stub_coach.perception.assessor.seen
+    assert (found, again) == (True, False)
+    assert activity == "bodyweight_squat"
+    cut = recrop(first, (0.1 * first.duration, 0.9 * first.duration))
+    assert len(after) == len(cut)
+    outside = np.abs(after.joints - cut.joints).max(axis=(1, 2)) < 0.02
+    assert outside.sum() >= len(cut) - 61  # only the window differs
+    assert not outside.all()
+
+
+def turned_squat(squat: PoseSequence) -> NormalisedPose:
+    return normalise(replace(squat, joints=rotate_yaw(squat.joints, 0.7).astype(np.float32)))
+
+
+def steady_second(pose: NormalisedPose) -> int:
+    """The whole second from which on two seconds move least."""
+    speed = np.abs(np.diff(pose.joints, axis=0)).max(axis=(1, 2))
+    return min(range(int(pose.duration) - 3), key=lambda s: speed[30 * s : 30 * s + 60].max())
+
+
+def test_putting_the_learners_own_window_back_changes_little(squat: PoseSequence) -> None:
+    pose = turned_squat(squat)
+    start = steady_second(pose)
+    window = cut_window(turned(pose, pose.yaw + 0.4), start)
+    back = with_window(pose, window, window.joints)
+    assert np.abs(back.joints - pose.joints).max() < 0.03  # a cubic through every sixth frame
+    first, last = 30 * start, 30 * start + 60
+    assert np.array_equal(back.joints[:first], pose.joints[:first])
+    assert np.array_equal(back.joints[last:], pose.joints[last:])
+    assert not np.array_equal(back.joints[first + 1], pose.joints[first + 1])
+    # Between the first and last written frame it is within a few millimetres.
+    assert np.abs(back.joints[first : first + 55] - pose.joints[first : first + 55]).mean() < 0.003
+    assert np.abs(back.heights - pose.heights).max() < 0.03
+    assert np.abs(back.pelvis - pose.pelvis).max() < 0.03
+
+
+def test_a_corrected_window_stands_on_the_same_floor(squat: PoseSequence) -> None:
+    """Corrected legs that bend more lower the pelvis; the feet stay."""
+    pose = normalise(squat)
+    start = steady_second(pose)
+    window = cut_window(pose, start)
+    deeper = window.joints.copy()
+    deeper[:, [LEFT_ANKLE, LEFT_ANKLE + 1], 2] += 0.1
+    moved = with_window(pose, window, deeper)
+    inside = slice(30 * start, 30 * start + 55)
+    assert moved.heights[inside, 0] == pytest.approx(pose.heights[inside, 0] - 0.1, abs=0.03)
+    feet = moved.to_pose().joints[inside, LEFT_ANKLE, 2]
+    assert feet == pytest.approx(pose.to_pose().joints[inside, LEFT_ANKLE, 2], abs=0.03)
+
+
+def test_a_window_beyond_the_clip_changes_what_is_there(squat: PoseSequence) -> None:
+    pose = normalise(squat.crop(0.0, 1.5))
+    window = cut_window(pose, 0.0)
+    assert len(with_window(pose, window, window.joints)) == len(pose)
+    late = replace(window, start=9.0, end=11.0)
+    assert with_window(pose, late, window.joints) is pose
+
+
+def test_heights_keep_the_lower_ankle_where_the_learners_was() -> None:
+    rng = np.random.default_rng(0)
+    joints = rng.normal(size=(10, 17, 3)).astype(np.float32)
+    heights = np.abs(rng.normal(size=(10, 3))).astype(np.float32)
+    found = heights_of(joints, WindowFrames(0.0, 2.0, joints, heights))
+    for frame in range(10):
+        ankles = joints[frame, [15, 16], 2]
+        assert found[frame, 1:].min() == pytest.approx(heights[frame, 1:].min(), abs=1e-6)
+        assert found[frame, 1:] - found[frame, 0] == pytest.approx(ankles, abs=1e-6)
+
+
+def test_the_window_faces_like_the_assessed_span(stub_coach: Coach, squat: PoseSequence) -> None:
+    pose = turned_squat(squat)
+    found = stub_coach.perception.assessor.assess(pose)
+    window = focus_window(pose, found)
+    middle = (found.moments[0].start + found.moments[0].end) / 2
+    assert window.start == pytest.approx(middle - 1)
+    assert window.yaw == pytest.approx(recrop(pose, found.span).yaw)
+    frame = round(window.start * pose.fps)
+    expected = rotate_yaw(pose.joints[frame], pose.yaw - window.yaw)
+    assert window.joints[0] == pytest.approx(expected, abs=0.02)
+
+
+EXPERT = {"knee": ExpertQuantity("legs", "deg", 100.0, 8.0, 40),
+          "width": ExpertQuantity("legs", "cm", 30.0, 3.0, 40),
+          "lean": ExpertQuantity("torso", "deg", 20.0, 5.0, 40)}  # fmt: skip
+
+
+def measured(quantity: str, value: float, error: float = 6.0) -> Measurement:
+    return Measurement(quantity, value, "deg", error, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "polarity", "supported"),
+    [
+        (100 + 15.1, "needs_improvement", True),  # spread sqrt(8^2 + 6^2) = 10: 1.51 of it
+        (100 + 14.9, "needs_improvement", False),
+        (100 - 15.1, "needs_improvement", True),
+        (100 + 15.1, "correct", False),
+        (100 + 14.9, "correct", True),
+    ],
+)
+def test_support_is_one_and_a_half_spreads(value: float, polarity: str, supported: bool) -> None:
+    experts = Experts({"squat": EXPERT})
+    shown, verdict = experts.evidence("squat", "legs", polarity, [measured("knee", value)])
+    assert verdict is supported
+    assert shown is not None and (shown.expert_mean, shown.expert_std) == (100.0, 8.0)
+    assert (shown.value, shown.error) == (value, 6.0)
+
+
+def test_the_quantity_farthest_from_the_experts_decides() -> None:
+    experts = Experts({"squat": EXPERT})
+    found = [measured("knee", 101.0), measured("width", 60.0, 1.0), measured("lean", 90.0)]
+    shown, verdict = experts.evidence("squat", "legs", "needs_improvement", found)
+    assert shown is not None and shown.quantity == "width" and verdict is True
+    shown, verdict = experts.evidence("squat", "legs", "correct", found)
+    assert shown is not None and shown.quantity == "width" and verdict is False
+
+
+@pytest.mark.parametrize(
+    ("activity", "region", "quantity"),
+    [("squat", "head", "knee"), ("throw", "legs", "knee"), ("squat", "legs", "other")],
+)
+def test_what_was_never_measured_on_experts_supports_nothing(
+    activity: str, region: str, quantity: str
+) -> None:
+    experts = Experts({"squat": EXPERT})
+    found = [measured(quantity, 90.0)]
+    assert experts.evidence(activity, region, "correct", found) == (None, None)
+
+
+def test_a_measured_constant_of_the_experts_does_not_divide_by_zero() -> None:
+    experts = Experts({"squat": {"knee": ExpertQuantity("legs", "deg", 100.0, 0.0, 3)}})
+    _, verdict = experts.evidence("squat", "legs", "correct", [measured("knee", 100.0, 0.0)])
+    assert verdict is True
+
+
+def test_expert_measurements_are_written_and_read(tmp_path: Path) -> None:
+    Experts({"squat": EXPERT}).save(tmp_path)
+    assert Experts.load(tmp_path).table == {"squat": EXPERT}
+    with pytest.raises(PoiseError, match="no expert measurements"):
+        Experts.load(tmp_path / "none")
+
+
+def test_a_film_without_an_encoder_is_named_but_not_used(
+    stub_coach: Coach, squat: PoseSequence
+) -> None:
+    clip = Clip("film", {"exo1": Path("film.mp4"), "ego": Path("ego.mp4")})
+    record = stub_coach.coach_clip(clip, squat).feedback.to_json()
+    assert record["clip"]["views"] == ["exo1", "ego"]
+    assert record["provenance"]["inputs_used"] == ["pose"]
+
+
+def test_the_text_for_people_names_all_parts(stub_coach: Coach, clip: CoachInput) -> None:
+    record = stub_coach.coach(clip).feedback.to_json()
+    text = describe(record)
+    for part in (
+        "mine (",
+        "Activity: bodyweight squat (90%)",
+        f"Level: {record['proficiency']['level']} (Novice ",
+        "simulated drills",
+        "Fix first: ",
+        "Practise: ",
+        "simulated experts 180",
+        "Watch: expert-",
+        "Corrected pose: ",
+        "Measurements:",
+    ):
+        assert part in text, part
