@@ -10,7 +10,7 @@ import typer
 from assistant.errors import PoiseError
 
 if TYPE_CHECKING:
-    from assistant.clip import Clip, PoseSequence
+    from assistant.clip import Clip
     from assistant.clip_input import PoseResult
     from assistant.coach import Coach, CoachResult
 
@@ -60,6 +60,8 @@ def coach(
     from assistant.clip_input import load_clip
 
     loaded = [load_clip(path, given, pose) for path in paths or [None]]
+    if report is not None:
+        _check_names(loaded, paths)
     from assistant.coach import Coach
 
     coach_ = Coach.from_pretrained(model)
@@ -105,21 +107,29 @@ def write_files(
 ) -> Path:
     """The corrected pose and the HTML report; `record` is told where the pose lies."""
     from assistant.pose.read import write_pose
-    from assistant.web.report import write_report
+    from assistant.web.report import report_name, write_report
 
-    if result.correction is not None:
-        path = folder / f"{clip.clip_id}.correction.npz"
+    pictures = strip_frames(clip, resolved, result.window)
+    try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    path = folder / Path(report_name(clip.clip_id)).with_suffix(".correction.npz")
+    if result.correction is not None:
         write_pose(path, result.correction)
         record["correction"]["pose"] = str(path)
-    return write_report(
-        record,
-        folder,
-        learner=resolved.pose,
-        demonstration=result.demonstration,
-        correction=result.correction,
-        frames=strip_frames(clip, resolved, result.window),
-    )
+    try:
+        return write_report(
+            record,
+            folder,
+            learner=resolved.pose,
+            demonstration=result.demonstration,
+            correction=result.correction,
+            frames=pictures,
+        )
+    except PoiseError:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def strip_frames(clip: "Clip", resolved: "PoseResult", window: tuple[float, float] | None) -> list:
@@ -133,10 +143,14 @@ def strip_frames(clip: "Clip", resolved: "PoseResult", window: tuple[float, floa
     )
     if view is None:
         return []
-    start, end = window or (0.0, probe(clip.views[view]).duration)
-    times = uniform_times(start, min(end, probe(clip.views[view]).duration), STRIP_FRAMES)
+    film = clip.views[view]
+    duration = probe(film).duration
+    start, end = window or (0.0, duration)
+    if start >= duration:  # the pose goes on after the film has ended
+        return []
+    times = uniform_times(start, min(end, duration), STRIP_FRAMES)
     estimate, strip = resolved.estimate, []
-    for time, picture in frames(clip.views[view], times):
+    for time, picture in frames(film, times):
         points = None
         if estimate is not None:
             nearest = int(abs(estimate.times - time).argmin())
@@ -145,19 +159,37 @@ def strip_frames(clip: "Clip", resolved: "PoseResult", window: tuple[float, floa
     return strip
 
 
+def _check_names(clips: "list[Clip]", paths: list[Path | None]) -> None:
+    """Raise PoiseError when one clip's report would overwrite another's."""
+    first: dict[str, Path | None] = {}
+    for clip, path in zip(clips, paths or [None], strict=True):
+        if clip.clip_id in first:
+            raise PoiseError(
+                f"two clips would write the same report {clip.clip_id}.html",
+                got=f"{first[clip.clip_id]} and {path}",
+                expected="clips with different names",
+                remedy="rename one, or coach them one by one into different folders",
+            )
+        first[clip.clip_id] = path
+
+
 def _check_report_folder(report: Path | None) -> None:
-    """Fail before any work when the report could not be written."""
+    """Fail before any work when the report could not be written; leaves nothing behind."""
     if report is None:
         return
     import tempfile
 
+    existing = next(path for path in (report, *report.absolute().parents) if path.exists())
     try:
-        report.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=report):
+        with tempfile.TemporaryDirectory(dir=existing):
             pass
     except OSError as error:
-        raise PoiseError(
-            f"cannot write the report into {report}",
-            got=error.strerror or str(error),
-            remedy="give a writable folder with --report DIR",
-        ) from error
+        raise _unwritable(report, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> PoiseError:
+    return PoiseError(
+        f"cannot write the report into {folder}",
+        got=error.strerror or str(error),
+        remedy="give a writable folder with --report DIR",
+    )
