@@ -6,6 +6,8 @@ Written once by `poise train`; later it moves into an embedded store.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -63,10 +65,20 @@ class Library:
         return [item for item in self.items if item.activity == activity]
 
     def save(self, folder: Path) -> None:
-        """Write both files."""
+        """Write both files.
+
+        Raises:
+            PoiseError: there is no demonstration.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        if not self.items:
+            raise PoiseError(
+                "the expert library would be empty",
+                got="no demonstration",
+                remedy="simulate more performers for it (data.library_performers)",
+            )
         columns = ("demonstration_id", "activity", "start", "end", "level", "unconditional", "fps")
         table = {name: [getattr(item, name) for item in self.items] for name in columns}
         table["correct_regions"] = [list(item.correct_regions) for item in self.items]
@@ -84,24 +96,23 @@ class Library:
         """Read both files.
 
         Raises:
-            PoiseError: a file is missing or they disagree.
+            PoiseError: a file is missing or damaged, or they disagree.
         """
-        import pyarrow.parquet as pq
 
         for name in (TABLE, POSES):
             if not (folder / name).is_file():
                 raise PoiseError(
-                    f"no expert library in {folder}", got=f"no {name}",
+                    f"no expert library in {folder}",
+                    got=f"no {name}",
                     remedy="train one with `poise train mini`, or give the folder of a checkpoint",
                 )
-        rows = pq.read_table(folder / TABLE).to_pylist()
-        with np.load(folder / POSES, allow_pickle=False) as arrays:
-            joints = arrays["joints"].astype(np.float32) / UNITS_PER_METRE
-            codes = arrays["codes"].astype(np.int64)
-        if len(rows) != len(joints):
-            raise PoiseError(
-                f"the expert library in {folder} is damaged",
-                got=f"{len(rows)} rows and {len(joints)} poses", expected="as many",
+        try:
+            rows, joints, codes = _read(folder)
+        except (OSError, EOFError, ValueError, KeyError, BadZipFile) as fault:
+            raise _damaged(folder, str(fault)) from fault
+        if not len(rows) == len(joints) == len(codes):
+            raise _damaged(
+                folder, f"{len(rows)} rows, {len(joints)} poses and {len(codes)} code sequences"
             )
         return cls(
             [
@@ -113,3 +124,22 @@ class Library:
                 for i, row in enumerate(rows)
             ]
         )
+
+
+def _read(folder: Path) -> tuple[list[dict[str, Any]], np.ndarray, np.ndarray]:
+    """Rows of the table, joints in metres and codes."""
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(folder / TABLE).to_pylist()
+    with np.load(folder / POSES, allow_pickle=False) as arrays:
+        joints = arrays["joints"].astype(np.float32) / UNITS_PER_METRE
+        return rows, joints, arrays["codes"].astype(np.int64)
+
+
+def _damaged(folder: Path, got: str) -> PoiseError:
+    return PoiseError(
+        f"the expert library in {folder} is damaged",
+        got=got,
+        expected="a table and as many poses and codes",
+        remedy="copy or train it again",
+    )
