@@ -45,7 +45,12 @@ def train(
     for name, run_stage in STAGES.items():
         if stage in (None, name):
             started = perf_counter()
-            run_stage(run)
+            try:
+                run_stage(run)
+            except FloatingPointError as fault:
+                raise PoiseError(
+                    f"stage {name} diverged", got=str(fault), remedy="lower its learning_rate"
+                ) from fault
             seconds[name] = perf_counter() - started
             progress.say(f"{name} done")
     if stage is None:

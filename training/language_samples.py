@@ -21,9 +21,8 @@ from prompts.parse import COMMENTARY_PREFIX, LABEL_PREFIX
 from prompts.render import Message, render_messages
 
 if TYPE_CHECKING:
-    from data_prep.drills.simulate import Drill
-
     from assistant.proficiency.assess import Assessment
+    from data_prep.drills.simulate import Drill
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import torch
 from assistant.checkpoint import LANGUAGE_FOLDER, LIBRARY_FOLDER, Checkpoint
 from assistant.demos.library import Library
 from assistant.engine.transformers_engine import TransformersEngine
+from assistant.errors import PoiseError
 from assistant.model.modeling_poise import PoiseForConditionalGeneration
 from assistant.model.processing_poise import ModelInputs, PoiseProcessor
 from assistant.perception import POSE_TOKENIZER_FOLDER, Perception
@@ -116,9 +117,7 @@ def pretrain(
 
 def load_processor(folder: Path) -> PoiseProcessor:
     """The processor over the tokenizer in `folder`."""
-    from transformers import AutoTokenizer
-
-    return PoiseProcessor(AutoTokenizer.from_pretrained(folder))
+    return PoiseProcessor.from_pretrained(folder)
 
 
 def text_samples(run: Run, processor: PoiseProcessor, drills: Sequence[Drill]) -> list[TokenSample]:
@@ -186,7 +185,8 @@ def language_stage(run: Run) -> None:
         special_tokens(perception.pose_tokenizer.codebook_size)
     )
     wrapped = add_lora(model, recipe.lora, new_tokens)
-    progress.say(f"trains {trainable(wrapped)}")
+    trained = trainable(wrapped)  # after merging nothing tells them apart any more
+    progress.say(f"trains {trained}")
     losses = train_steps(
         wrapped,
         samples,
@@ -204,13 +204,14 @@ def language_stage(run: Run) -> None:
     engine = TransformersEngine(merged, processor)
     merged.config.label_temperature = fit_label_temperature(run, engine, perception)
     merged.save_pretrained(folder)
+    processor.save_pretrained(folder)
     with_unconditional(library, engine).save(run.folder / LIBRARY_FOLDER)
     run.write_metrics(
         "language",
         {
             "loss": float(np.mean(losses[-50:])),
             "label_temperature": merged.config.label_temperature,
-            "trainable": trainable(wrapped),
+            "trainable": trained,
         },
     )
     Checkpoint(run.folder, f"poise-{recipe.name}", LEVEL_BASIS).write()
@@ -240,6 +241,12 @@ def multitask_samples(
     samples = []
     for i, clip in enumerate(clips):
         rng = np.random.default_rng([run.recipe.seed, 10, i])
+        if clip.gold < 0:
+            raise PoiseError(
+                f"no demonstration of {clip.drill.activity} to learn from",
+                got=f"a library of {len(library)} windows without any",
+                remedy="simulate more performers for it (data.library_performers)",
+            )
         gold = library.items[clip.gold].codes
         shown = gold if rng.random() >= settings.demonstration_dropout else None
         again = compose_summary(clip.drill, rng)

@@ -5,14 +5,17 @@ poise train mini --stage language lora.rank=16
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import Any, Final, Literal
 
 from assistant.errors import PoiseError
+from training.settings import build, checked, faults_of, read_yaml
+
+# Whole numbers that may be 0; all others count something and are at least 1.
+MAY_BE_ZERO: Final = ("seed", "steps", "warmup_steps")
+SHARES: Final = ("share", "dropout")
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,19 @@ class DataSettings:
 
 
 @dataclass(frozen=True)
+class PretrainedVideoEncoder:
+    """A published encoder, used as it is.
+
+    Attributes:
+        name: the kind of encoder.
+        pretrained: a hub name or a folder.
+    """
+
+    name: str
+    pretrained: str
+
+
+@dataclass(frozen=True)
 class LanguageModelSettings:
     """Shape of the causal language model when none is given by name.
 
@@ -48,10 +64,10 @@ class LanguageModelSettings:
 
     base: str = ""
     vocabulary: int = 1024
-    hidden_size: int = 160
-    intermediate_size: int = 432
-    layers: int = 6
-    heads: int = 4
+    hidden_size: int = 192
+    intermediate_size: int = 512
+    layers: int = 4
+    heads: int = 3
 
 
 @dataclass(frozen=True)
@@ -99,8 +115,8 @@ class LanguageSettings:
     label_weight: float = 4.0
     demonstration_dropout: float = 0.5
     video_share: float = 0.5
-    precision: str = "bf16"
-    projector: str = "agp"
+    precision: Literal["bf16", "fp32"] = "bf16"
+    projector: Literal["agp", "mlp"] = "agp"
     projector_hidden: int = 192
     mapper_hidden: int = 192
 
@@ -137,65 +153,91 @@ def recipe_path(name: str) -> Path:
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply `key.sub=value` overrides.
 
+    The settings of every stage are checked here, before any of them has cost a minute.
+
     Raises:
-        PoiseError: names every unknown key and wrong type at once.
+        PoiseError: names every unknown key, wrong type and value out of range at once.
     """
-    raw = yaml.safe_load(recipe_path(name).read_text("utf-8")) or {}
+    raw = read_yaml(recipe_path(name).read_text("utf-8"), f"recipe {name}") or {}
+    if not isinstance(raw, dict):
+        raise PoiseError(f"cannot read recipe {name}", got=repr(raw), expected="keys and values")
     for override in overrides:
-        key, separator, value = override.partition("=")
-        if not separator:
-            raise PoiseError("not a setting", got=override, expected="key=value")
-        place = raw
-        *parents, last = key.split(".")
-        for parent in parents:
-            place = place.setdefault(parent, {})
-        place[last] = yaml.safe_load(value)
-    faults = _faults(Recipe, raw, "")
+        _override(raw, override)
+    faults = faults_of(Recipe, raw)
+    for stage, kind in _trainer_settings(raw).items():
+        if isinstance(raw.get(stage, {}), dict):
+            faults += checked(kind, raw.get(stage, {}), f"{stage}.")
+    if not faults:
+        recipe = build(Recipe, raw)
+        faults = _out_of_range(recipe, "") + _unfit(recipe)
     if faults:
         raise PoiseError(f"recipe {name} has wrong settings", got="; ".join(faults))
-    return _build(Recipe, raw)
+    return recipe
 
 
-def _default(spec: Any) -> Any:
-    """The default value of a dataclass field, MISSING where there is none."""
-    return spec.default_factory() if spec.default_factory is not MISSING else spec.default
+def _override(raw: dict[str, Any], override: str) -> None:
+    """Put `key.sub=value` into the settings."""
+    key, separator, value = override.partition("=")
+    if not separator or not all(key.split(".")):
+        raise PoiseError("not a setting", got=override, expected="key=value")
+    place = raw
+    *parents, last = key.split(".")
+    for parent in parents:
+        if place.get(parent) is None:
+            place[parent] = {}
+        place = place[parent]
+        if not isinstance(place, dict):
+            raise PoiseError(
+                "not a setting", got=override, expected=f"{parent} has no settings inside it"
+            )
+    place[last] = read_yaml(value, override)
 
 
-def _fits(value: Any, default: Any) -> bool:
-    if isinstance(default, tuple):
-        return isinstance(value, list)
-    if isinstance(default, float):
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    return default is MISSING or isinstance(value, type(default))
+def _trainer_settings(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings classes of the stages that have trainers of their own."""
+    from training.pose_tokenizer import PoseTokenizerSettings
+    from training.proficiency import ProficiencySettings
+    from training.video_encoder import VideoEncoderSettings
+
+    video = raw.get("video_encoder")
+    loaded = isinstance(video, dict) and "pretrained" in video
+    return {
+        "pose_tokenizer": PoseTokenizerSettings,
+        "video_encoder": PretrainedVideoEncoder if loaded else VideoEncoderSettings,
+        "proficiency": ProficiencySettings,
+    }
 
 
-def _faults(kind: Any, raw: Mapping[str, Any], place: str) -> list[str]:
-    """Everything that is wrong with the settings of one dataclass and those inside it."""
-    known = {spec.name: spec for spec in fields(kind)}
-    faults = [f"unknown key {place}{k} (known: {', '.join(known)})" for k in raw if k not in known]
-    for name, spec in known.items():
-        default = _default(spec)
-        if name not in raw:
-            faults += [f"missing key {place}{name}"] if default is MISSING else []
-        elif is_dataclass(default) and isinstance(raw[name], dict):
-            faults += _faults(type(default), raw[name], f"{place}{name}.")
-        elif is_dataclass(default) or not _fits(raw[name], default):
-            wanted = "a mapping" if is_dataclass(default) else type(default).__name__
-            faults.append(f"{place}{name} is {raw[name]!r}, expected {wanted}")
+def _out_of_range(settings: Any, place: str) -> list[str]:
+    """Counts below 1, numbers below 0, shares above 1, in a settings class and those inside it."""
+    faults = []
+    for spec in fields(settings):
+        value, name = getattr(settings, spec.name), f"{place}{spec.name}"
+        if is_dataclass(value):
+            faults += _out_of_range(value, f"{name}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            count = isinstance(value, int) and spec.name not in MAY_BE_ZERO
+            least, most = int(count), 1 if spec.name.endswith(SHARES) else None
+            if value < least:
+                faults.append(f"{name} is {value}, expected at least {least}")
+            if most is not None and value > most:
+                faults.append(f"{name} is {value}, expected at most {most}")
     return faults
 
 
-def _build(kind: Any, raw: Mapping[str, Any]) -> Any:
-    """The dataclass from settings that `_faults` has passed."""
-    values = {}
-    for spec in fields(kind):
-        if spec.name in raw:
-            value, default = raw[spec.name], _default(spec)
-            if is_dataclass(default):
-                value = _build(type(default), value)
-            elif isinstance(default, tuple):
-                value = tuple(value)
-            elif isinstance(default, float):
-                value = float(value)
-            values[spec.name] = value
-    return kind(**values)
+def _unfit(recipe: Recipe) -> list[str]:
+    """Settings that do not fit each other or the simulated world."""
+    from data_prep.drills.faults import KNOWN
+
+    model = recipe.language_model
+    faults = [
+        f"activities has {name!r}, expected some of {', '.join(KNOWN)}"
+        for name in recipe.activities
+        if name not in KNOWN
+    ]
+    if not model.base and model.hidden_size % (2 * model.heads):
+        faults.append(
+            f"language_model.hidden_size is {model.hidden_size} with {model.heads} heads, "
+            "expected a multiple of twice the heads"
+        )
+    return faults

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from assistant.checkpoint import WORK_FOLDER
 from assistant.perception import Perception
 from assistant.pose.normalise import NormalisedPose, normalise
 from data_prep.drills.noise import add_pose_noise
@@ -17,7 +18,7 @@ from data_prep.drills.simulate import simulate_many
 from training.progress import Progress
 from training.recipe import Recipe
 
-WORK = "work"
+WORK = WORK_FOLDER
 POOLS = ("perception", "language", "validation", "library")
 SINGLE_VIEW_SHARE = 0.2
 

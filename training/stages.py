@@ -13,7 +13,7 @@ import numpy as np
 from assistant.checkpoint import LIBRARY_FOLDER
 from assistant.perception import POSE_TOKENIZER_FOLDER, PROFICIENCY_FOLDER, VIDEO_ENCODER_FOLDER
 from assistant.pose.normalise import normalise
-from assistant.pose.tokenizer import PoseTokenizer, PoseTokenizerConfig
+from assistant.pose.tokenizer import PoseTokenizer
 from assistant.video.encoder import VideoEncoder
 from training.experts import experts
 from training.language_stage import language_stage, pretrain_stage
@@ -22,18 +22,17 @@ from training.pose_tokenizer import PoseTokenizerSettings, train_pose_tokenizer
 from training.proficiency import ProficiencySettings, train_proficiency
 from training.progress import Progress
 from training.run import Run
+from training.settings import build
 from training.video_encoder import VideoEncoderSettings, train_video_encoder
 
 
 def train_pose_tokenizer_stage(run: Run) -> None:
     """3D PCT on frames of pool A."""
-    settings = dict(run.recipe.pose_tokenizer)
-    config = PoseTokenizerConfig(**settings.pop("config", {}))
     frames = [normalise(d.pose).resample(3.0).joints for d in run.pool("perception")]
     progress = Progress("pose_tokenizer")
     tokenizer = train_pose_tokenizer(
         np.concatenate(frames),
-        PoseTokenizerSettings(config=config, **settings),
+        build(PoseTokenizerSettings, run.recipe.pose_tokenizer),
         seed=run.recipe.seed,
         progress=lambda step, steps, means: progress.advance(step, steps, _numbers(means)),
     )
@@ -47,7 +46,7 @@ def train_video_encoder_stage(run: Run) -> None:
         encoder = VideoEncoder.from_backbone(chosen["name"], chosen["pretrained"])
         encoder.save_pretrained(run.folder / VIDEO_ENCODER_FOLDER)
         return
-    settings = VideoEncoderSettings(**chosen)
+    settings = build(VideoEncoderSettings, chosen)
     progress = Progress("video_encoder")
     encoder, report = train_video_encoder(
         run.pool("perception"), settings, seed=run.recipe.seed, progress=progress.advance
@@ -65,7 +64,7 @@ def train_proficiency_stage(run: Run) -> None:
         run.pool("language"),
         run.pool("validation"),
         tokenizer,
-        ProficiencySettings(**run.recipe.proficiency),
+        build(ProficiencySettings, run.recipe.proficiency),
         run.recipe.seed,
         run.folder / PROFICIENCY_FOLDER,
         progress.say,

@@ -2,11 +2,15 @@
 
 from importlib import resources
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
+from assistant.cli import main
 from assistant.errors import PoiseError
-from training.recipe import Recipe, load_recipe, recipe_path
+from training.proficiency import ProficiencySettings
+from training.recipe import LanguageSettings, Recipe, load_recipe, recipe_path
+from training.settings import build
 
 # Every recipe that ships; a new one is added here too.
 SHIPPED = {"mini", "profvlm_smollm2"}
@@ -59,3 +63,119 @@ def test_all_faults_are_named_at_once(tmp_path: Path) -> None:
 def test_an_override_needs_a_value() -> None:
     with pytest.raises(PoiseError, match="key=value"):
         load_recipe("mini", ["seed"])
+
+
+def write(folder: Path, text: str) -> str:
+    path = folder / "tried.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("seed: 1", "missing key name"),
+        ("name: 5", "name is 5, expected str"),
+        ("name: x\nseed: true", "seed is True, expected int"),
+        ("name: x\nseed: -1", "seed is -1, expected at least 0"),
+        ("name: x\nseed: 1.5", "seed is 1.5, expected int"),
+        ("name: x\nactivities: [5]", "activities is [5], expected a list of str"),
+        ("name: x\nactivities: []", "expected a list of str"),
+        ("name: x\nactivities: [dancing]", "'dancing', expected some of bodyweight_squat"),
+        ("name: x\nlanguage: {precision: fp16}", "'fp16', expected bf16 or fp32"),
+        ("name: x\nlanguage: {projector: perceiver}", "'perceiver', expected agp or mlp"),
+        ("name: x\nlanguage: {batch_size: 0}", "language.batch_size is 0, expected at least 1"),
+        ("name: x\nlanguage: {video_share: 1.5}", "language.video_share is 1.5, expected at most"),
+        ("name: x\nlora: {dropout: 2}", "lora.dropout is 2.0, expected at most 1"),
+        ("name: x\nlora: {targets: q_proj}", "lora.targets is 'q_proj', expected a list"),
+        ("name: x\nlanguage_model: {hidden_size: 100, heads: 3}", "100 with 3 heads"),
+        ("name: x\npose_tokenizer: {stpes: 3}", "unknown key pose_tokenizer.stpes"),
+        ("name: x\npose_tokenizer: {config: {code_dmi: 3}}", "pose_tokenizer.config.code_dmi"),
+        ("name: x\npose_tokenizer: {steps: 0}", "steps 0, expected at least 1"),
+        ("name: x\npose_tokenizer: 3", "pose_tokenizer is 3, expected a mapping"),
+        ("name: x\nvideo_encoder: {heads: two}", "video_encoder.heads is 'two', expected int"),
+        ("name: x\nvideo_encoder: {pretrained: a}", "missing key video_encoder.name"),
+        ("name: x\nproficiency: {form: three}", "'three', expected regressions or shared"),
+        ("name: x\nproficiency: {dilations: [1, a]}", "proficiency.dilations"),
+        ("- a list", "expected: keys and values"),
+        ("name: [x", "expected: YAML"),
+        ("", "missing key name"),
+    ],
+)
+def test_a_wrong_recipe_says_what_is_wrong(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(PoiseError) as caught:
+        load_recipe(write(tmp_path, text))
+    assert said in str(caught.value)
+
+
+def test_faults_of_all_stages_are_named_together(tmp_path: Path) -> None:
+    text = (
+        "seed: many\nlora: {rnak: 3}\npose_tokenizer: {stpes: 1}\nvideo_encoder: {heads: two}\n"
+        "proficiency: {steps: -1}\nlanguage: {precision: fp16, projector: 7}\n"
+    )
+    with pytest.raises(PoiseError) as caught:
+        load_recipe(write(tmp_path, text))
+    parts = ("missing key name", "seed is", "lora.rnak", "pose_tokenizer.stpes",
+             "video_encoder.heads", "steps", "precision", "language.projector")  # fmt: skip
+    for part in parts:
+        assert part in str(caught.value), part
+
+
+@pytest.mark.parametrize("written", ["2e-3", "2E-3", "0.002", "2.0e-3", "+2e-3"])
+def test_a_small_number_is_a_number_however_it_is_written(tmp_path: Path, written: str) -> None:
+    path = write(tmp_path, f"name: x\nlanguage: {{learning_rate: {written}}}")
+    assert load_recipe(path).language.learning_rate == 0.002
+    again = load_recipe(path, [f"pretrain.learning_rate={written}"])
+    assert again.pretrain.learning_rate == 0.002
+    assert isinstance(again.lora.dropout, float)
+
+
+def test_lists_become_tuples_and_whole_numbers_floats() -> None:
+    recipe = load_recipe("mini", ["activities=[bodyweight_squat]", "lora.targets=[q_proj]"])
+    assert recipe.activities == ("bodyweight_squat",)
+    assert recipe.lora.targets == ("q_proj",)
+    settings = build(ProficiencySettings, {"dilations": [1, 2], "c": 1})
+    assert settings.dilations == (1, 2) and isinstance(settings.c, float)
+
+
+def test_an_override_makes_the_section_it_names(tmp_path: Path) -> None:
+    path = write(tmp_path, "name: x\ndata:\n")
+    recipe = load_recipe(path, ["data.workers=1", "pose_tokenizer.config.code_dim=2"])
+    assert recipe.data.workers == 1
+    assert recipe.pose_tokenizer == {"config": {"code_dim": 2}}
+
+
+@pytest.mark.parametrize("override", ["seed", "=3", "data.=3", ".seed=3", "seed.deep=3"])
+def test_what_is_no_setting_is_one_line(override: str) -> None:
+    with pytest.raises(PoiseError, match="not a setting"):
+        load_recipe("mini", [override])
+
+
+def test_projectors_are_those_of_the_model() -> None:
+    from assistant.model.configuration_poise import PROJECTORS
+
+    assert set(get_args(get_type_hints(LanguageSettings)["projector"])) == set(PROJECTORS)
+
+
+def test_the_command_names_the_faults(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert main(["train", "mini", "lora.rnak=3", "seed=x", "-o", str(run)]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1
+    assert "lora.rnak" in captured.err and "seed is 'x'" in captured.err
+    assert main(["train", "mini", "--stage", "langauge", "-o", str(run)]) == 1
+    assert "unknown stage; got: langauge; expected: pose_tokenizer," in capsys.readouterr().err
+    assert not run.exists()
+
+
+def test_a_diverging_stage_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from training import stages
+
+    def diverge(run: object) -> None:
+        raise FloatingPointError("loss nan at step 3")
+
+    monkeypatch.setitem(stages.STAGES, "language", diverge)
+    assert main(["train", "mini", "--stage", "language", "-o", str(tmp_path / "run")]) == 1
+    assert "stage language diverged; got: loss nan at step 3" in capsys.readouterr().err
