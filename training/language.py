@@ -257,7 +257,8 @@ def train_steps(
         losses.append(loss.item())
         progress.advance(step + 1, steps, f"loss {np.mean(losses[-50:]):.3f}")
     language_model.set_attn_implementation(inference_attention)
-    accelerator.unwrap_model(model).eval()
+    # Without this the model would go on computing in bf16 wherever it is called from now on.
+    accelerator.unwrap_model(model, keep_fp32_wrapper=False).eval()
     return losses
 
 

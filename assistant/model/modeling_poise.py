@@ -28,6 +28,8 @@ class PoisePreTrainedModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     _no_split_modules = ["LlamaDecoderLayer"]
+    # No tie of our own, but a mapping: peft looks for those of the language model only then.
+    _tied_weights_keys: dict[str, str] = {}
 
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear):
