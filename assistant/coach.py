@@ -33,6 +33,7 @@ from assistant.pose.bones import bone_length_drift_mm, bone_lengths, restore_bon
 from assistant.pose.kinematics import measure
 from assistant.pose.normalise import NormalisedPose, normalise, rotate_yaw
 from assistant.proficiency.assess import Assessment, recrop
+from assistant.progress import quiet_libraries
 from assistant.tasks.commentary import (
     commentary_prompt,
     label_continuations,
@@ -136,15 +137,16 @@ class Coach:
     def from_pretrained(cls, folder: str | Path | None = None) -> "Coach":
         """Load every part of a checkpoint folder, by default the one that ships with Poise."""
         checkpoint = Checkpoint.open(None if folder is None else Path(folder))
-        engine = TransformersEngine.from_pretrained(checkpoint.folder / LANGUAGE_FOLDER)
-        return cls(
-            checkpoint=checkpoint,
-            engine=engine,
-            config=engine.model.config,
-            perception=Perception.from_pretrained(checkpoint.folder),
-            library=Library.load(checkpoint.folder / LIBRARY_FOLDER),
-            experts=Experts.load(checkpoint.folder),
-        )
+        with quiet_libraries():
+            engine = TransformersEngine.from_pretrained(checkpoint.folder / LANGUAGE_FOLDER)
+            return cls(
+                checkpoint=checkpoint,
+                engine=engine,
+                config=engine.model.config,
+                perception=Perception.from_pretrained(checkpoint.folder),
+                library=Library.load(checkpoint.folder / LIBRARY_FOLDER),
+                experts=Experts.load(checkpoint.folder),
+            )
 
     @property
     def fused_video(self) -> bool:

@@ -12,6 +12,20 @@ _REFRESH_SECONDS: Final = 0.2
 
 
 @contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Keep transformers from drawing bars for files that are read or written in no time."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+@contextmanager
 def progress_bar(label: str) -> Iterator[Progress]:
     """Show a bar while the block runs; where stderr is no terminal, nothing but its last state.
 

@@ -1,14 +1,19 @@
 """`poise train RECIPE`: train the stages of a recipe into a run folder."""
 
 import json
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from assistant.errors import PoiseError
+
+if TYPE_CHECKING:
+    from training.run import Run
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -30,7 +35,6 @@ def train(
 
     loaded = load_recipe(recipe, settings or [])
     from training.export import export_checkpoint
-    from training.progress import Progress
     from training.record import write_record
     from training.run import Run
     from training.stages import STAGES
@@ -41,18 +45,29 @@ def train(
     run = Run(loaded, folder)
     text = json.dumps(asdict(loaded), indent=1)
     (folder / "work" / "recipe.json").write_text(text + "\n", "utf-8")
-    progress, seconds = Progress("train"), {}
-    for name, run_stage in STAGES.items():
-        if stage in (None, name):
-            started = perf_counter()
-            try:
-                run_stage(run)
-            except FloatingPointError as fault:
-                raise PoiseError(
-                    f"stage {name} diverged", got=str(fault), remedy="lower its learning_rate"
-                ) from fault
-            seconds[name] = perf_counter() - started
-            progress.say(f"{name} done")
+    seconds = _run_stages(run, {stage: STAGES[stage]} if stage else STAGES)
     if stage is None:
         write_record(loaded, folder, seconds)
     print(folder if export is None else export_checkpoint(folder, export))
+
+
+def _run_stages(run: "Run", stages: "Mapping[str, Callable[[Run], None]]") -> dict[str, float]:
+    """Seconds that each stage took."""
+    from assistant.progress import quiet_libraries
+    from training.progress import Progress
+
+    # peft imports bitsandbytes where it is installed, which warns of a kernel nobody asked for.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    progress, seconds = Progress("train"), {}
+    for name, run_stage in stages.items():
+        started = perf_counter()
+        try:
+            with quiet_libraries():
+                run_stage(run)
+        except FloatingPointError as fault:
+            raise PoiseError(
+                f"stage {name} diverged", got=str(fault), remedy="lower its learning_rate"
+            ) from fault
+        seconds[name] = perf_counter() - started
+        progress.say(f"{name} done")
+    return seconds

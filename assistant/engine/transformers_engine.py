@@ -14,11 +14,11 @@ from transformers import (
     LogitsProcessorList,
     StoppingCriteriaList,
 )
-from transformers.utils import logging
 
 from assistant.engine.base import Generation, GenerationOptions, Prompt
 from assistant.engine.text_pieces import TextPieces
 from assistant.errors import PoiseError
+from assistant.model import register
 from assistant.model.configuration_poise import PoiseConfig
 from assistant.model.modeling_poise import FEATURE_ARGUMENTS, PoiseForConditionalGeneration
 from assistant.model.processing_poise import PoiseProcessor
@@ -62,18 +62,6 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _without_progress_bar() -> Iterator[None]:
-    """Load a small model without a line on stderr."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
-
-
 class TransformersEngine:
     """Runs `PoiseForConditionalGeneration` on CPU or GPU."""
 
@@ -103,8 +91,8 @@ class TransformersEngine:
                 expected="a folder that `poise train` wrote",
                 remedy="train one with `poise train mini`, or give another folder by --model",
             )
-        with _without_progress_bar():
-            model = PoiseForConditionalGeneration.from_pretrained(folder).to(device)
+        register()  # else transformers warns that it does not know what the tokenizer belongs to
+        model = PoiseForConditionalGeneration.from_pretrained(folder).to(device)
         return cls(model, PoiseProcessor.from_pretrained(folder))
 
     def _batch(self, prompts: Sequence[Prompt]) -> dict[str, torch.Tensor]:

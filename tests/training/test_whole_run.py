@@ -1,0 +1,133 @@
+"""All stages at a size that takes seconds: the same bytes twice, and a checkpoint that coaches."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from transformers import AutoModelForCausalLM, AutoProcessor
+
+import assistant.model
+from assistant.checkpoint import CARD_FILE, WORK_FOLDER, Checkpoint
+from assistant.clip import PoseSequence
+from assistant.coach import Coach, CoachInput
+from assistant.feedback import validate
+from assistant.model.modeling_poise import PoiseForConditionalGeneration
+from assistant.model.processing_poise import PoiseProcessor
+from data_prep.drills.performer import sample_performer
+from data_prep.drills.simulate import simulate
+
+pytestmark = pytest.mark.slow
+
+TINY = (
+    "threads=1",
+    "data={perception_performers: 24, language_performers: 24, validation_performers: 12,"
+    " library_performers: 24, clips_per_performer: 4, workers: 1}",
+    "pose_tokenizer={steps: 40, batch_size: 64, config: {encoder_width: 32, decoder_width: 32}}",
+    "video_encoder={steps: 10, clips: 24, workers: 1, batch_size: 8, hidden_size: 24, layers: 1}",
+    "proficiency={steps: 30, copies: 1, width: 32}",
+    "language_model={layers: 1, hidden_size: 32, intermediate_size: 48, heads: 2, vocabulary: 500}",
+    "pretrain={steps: 10, batch_size: 8}",
+    "language={steps: 10, batch_size: 8, warmup_steps: 2, video_share: 0.2}",
+    "lora.rank=2",
+)
+
+
+def train(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "assistant.cli", "train", "mini", *TINY, "-o", str(folder)]
+        + list(arguments),
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two runs of the same recipe."""
+    folders = tuple(tmp_path_factory.mktemp(name) / "run" for name in ("first", "second"))
+    for folder in folders:
+        done = train(folder)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == f"{folder}\n"  # progress goes to stderr
+        for noise in ("Loading weights", "Writing model shards", "gemm_4bit"):
+            assert noise not in done.stderr
+    return folders[0], folders[1]
+
+
+def shipped(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.relative_to(folder).parts[0] != WORK_FOLDER
+    }
+
+
+def test_the_same_seed_gives_the_same_bytes(runs: tuple[Path, Path]) -> None:
+    first, second = (shipped(folder) for folder in runs)
+    assert set(first) == set(second)
+    assert [name for name in first if first[name] != second[name]] == []
+    assert Checkpoint.open(runs[0]).sha256() == Checkpoint.open(runs[1]).sha256()
+
+
+def test_the_checkpoint_holds_every_part(runs: tuple[Path, Path]) -> None:
+    names = set(shipped(runs[0]))
+    for part in (
+        CARD_FILE, "experts.json", "language/config.json", "language/model.safetensors",
+        "language/processor_config.json", "language/tokenizer.json", "library/library.parquet",
+        "library/library.npz", "pose_tokenizer/config.json", "proficiency/proficiency.json",
+        "video_encoder/video_encoder.json",
+    ):  # fmt: skip
+        assert part in names, part
+    assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl"))]
+    trained = json.loads((runs[0] / WORK_FOLDER / "language.json").read_text())["trainable"]
+    assert {"lora", "token rows", "score_token", "video_projector"} <= set(trained)
+    assert "base" not in trained
+
+
+def test_the_auto_classes_load_the_language_model(runs: tuple[Path, Path]) -> None:
+    assistant.model.register()
+    folder = runs[0] / "language"
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    assert type(model) is PoiseForConditionalGeneration
+    processor = AutoProcessor.from_pretrained(folder)
+    assert type(processor) is PoiseProcessor
+    assert model.config.label_temperature > 0
+    assert len(processor.tokenizer) == model.config.text_config.vocab_size
+
+
+def squat() -> PoseSequence:
+    performer = sample_performer(np.random.default_rng(5), "test")
+    return simulate("bodyweight_squat", 1, performer, np.random.default_rng(6)).pose
+
+
+def test_it_coaches_a_clip(runs: tuple[Path, Path]) -> None:
+    coach = Coach.from_pretrained(runs[0])
+    result = coach.coach(CoachInput("squat", squat()), activity="bodyweight_squat")
+    record = result.feedback.to_json()
+    validate(record)
+    assert record["judged"] and record["demonstrations"]
+    assert record["correction"]["bone_length_drift_mm"] < 5
+    again = coach.coach(CoachInput("squat", squat()), activity="bodyweight_squat")
+    assert again.text == result.text
+    assert np.array_equal(again.corrected, result.corrected)
+
+
+def test_a_stage_alone_uses_what_the_others_wrote(runs: tuple[Path, Path]) -> None:
+    """The language stage run again gives the same checkpoint."""
+    before = shipped(runs[1])
+    done = train(runs[1], "--stage", "language")
+    assert done.returncode == 0, done.stderr
+    assert shipped(runs[1]) == before
+
+
+def test_a_stage_before_its_turn_is_one_line(tmp_path: Path) -> None:
+    done = train(tmp_path / "new", "--stage", "library")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("poise: ")
+    assert "Traceback" not in done.stderr
