@@ -143,14 +143,14 @@ def region_polarity_f1(
     Raises:
         PoiseError: the two lists differ in length.
     """
-    predicted, expected = [set(p) for p in predicted], [set(e) for e in expected]
-    if len(predicted) != len(expected):
+    found, wanted = [set(p) for p in predicted], [set(e) for e in expected]
+    if len(found) != len(wanted):
         raise PoiseError(
             "cannot score region polarities",
-            got=f"{len(predicted)} predictions",
-            expected=f"{len(expected)}, one per reference",
+            got=f"{len(found)} predictions",
+            expected=f"{len(wanted)}, one per reference",
         )
-    pairs = list(zip(predicted, expected, strict=True))
+    pairs = list(zip(found, wanted, strict=True))
     return RegionScores(
         true_positive=sum(len(p & e) for p, e in pairs),
         false_positive=sum(len(p - e) for p, e in pairs),

@@ -1,6 +1,6 @@
 """The four proficiency levels of Ego-Exo4D and their numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from assistant.errors import PoiseError
 from prompts.vocabulary import LEVELS
@@ -15,6 +15,6 @@ def level_index(name: str) -> int:
     return LEVELS.index(name)
 
 
-def expected_level(probabilities: Sequence[float]) -> float:
+def expected_level(probabilities: Iterable[float]) -> float:
     """The score sum_k k p_k, between 0 and 3."""
     return float(sum(k * p for k, p in enumerate(probabilities)))

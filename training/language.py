@@ -258,11 +258,14 @@ def train_steps(
         progress.advance(step + 1, steps, f"loss {np.mean(losses[-50:]):.3f}")
     language_model.set_attn_implementation(inference_attention)
     # Without this the model would go on computing in bf16 wherever it is called from now on.
-    accelerator.unwrap_model(model, keep_fp32_wrapper=False).eval()
+    trained: nn.Module = accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    trained.eval()
     return losses
 
 
 def language_model_of(model: nn.Module) -> Any:
     """The causal language model inside Poise's model, also under an adapter."""
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    inner: Any = model
+    if hasattr(inner, "get_base_model"):
+        inner = inner.get_base_model()
     return inner.language_model

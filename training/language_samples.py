@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from assistant.demos.library import Demonstration, Library
+from assistant.errors import PoiseError
 from assistant.model.processing_poise import IGNORED, ModelInputs, PoiseProcessor
 from assistant.perception import Perception, focus_window, model_inputs, turned
 from assistant.pose.alignment import pa_mpjpe
@@ -49,6 +50,8 @@ class PerceivedClip:
 
 def twin_window(drill: "Drill", window: WindowFrames) -> WindowFrames:
     """The twin's frames of the learner's window, in the learner's heading."""
+    if drill.twin is None:
+        raise PoiseError(f"drill {drill.sample_id} has no fault-free twin", got=drill.activity)
     return cut_window(turned(normalise(drill.twin), window.yaw), window.start)
 
 

@@ -29,7 +29,7 @@ class PoiseConfig(PreTrainedConfig):
     model_type = "poise"
     sub_configs = {"text_config": AutoConfig}
 
-    text_config: dict | PreTrainedConfig | None = None
+    text_config: Any = None
     projector: str = "agp"
     projector_hidden: int = 1024
     projector_heads: int = 4

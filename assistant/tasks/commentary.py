@@ -36,7 +36,9 @@ def label_continuations() -> list[str]:
     return [f" {level}." for level in LEVELS]
 
 
-def level_probabilities(log_likelihoods: Sequence[float], temperature: float) -> np.ndarray:
+def level_probabilities(
+    log_likelihoods: Sequence[float] | np.ndarray, temperature: float
+) -> np.ndarray:
     """Softmax of the label log-likelihoods over `temperature` -> [4], summing to one."""
     scaled = np.asarray(log_likelihoods, dtype=np.float64) / temperature
     weights = np.exp(scaled - scaled.max())

@@ -33,8 +33,6 @@ def code_token_ids(codes: np.ndarray, config: PoiseConfig) -> list[int]:
     return [*ids, config.pose_sequence_end_id]
 
 
-def candidate_continuations(
-    codes: Sequence[np.ndarray], config: PoiseConfig
-) -> list[list[int]]:
+def candidate_continuations(codes: Sequence[np.ndarray], config: PoiseConfig) -> list[list[int]]:
     """Continuations to score, one a candidate."""
     return [code_token_ids(item, config) for item in codes]
