@@ -1,0 +1,217 @@
+"""From clips to conversations: windows of twins, gold demonstrations, library, experts."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from assistant.demos.library import Library
+from assistant.errors import PoiseError
+from assistant.model.processing_poise import ModelInputs
+from assistant.perception import Perception, turned
+from assistant.pose.alignment import pa_mpjpe
+from assistant.pose.kinematics import QUANTITIES, measure
+from assistant.pose.normalise import PERCEPTION_FPS, normalise, rotate_yaw
+from assistant.pose.tokenizer import PoseTokenizer, PoseTokenizerConfig
+from assistant.tasks.window import cut_window
+from data_prep.drills.records import Drill
+from data_prep.drills.simulate import simulate_many
+from prompts.vocabulary import CORRECT, LEVELS
+from training.experts import experts
+from training.language_samples import (
+    PerceivedClip,
+    correction_messages,
+    library_frames,
+    nearest_item,
+    retrieval_messages,
+    twin_window,
+)
+from training.language_stage import multitask_samples
+from training.library import build_library, with_unconditional
+from training.run import learner_poses
+
+
+@pytest.fixture(scope="module")
+def drills() -> list[Drill]:
+    return simulate_many(8, 4, 3, split="train", distractor_share=0.1)
+
+
+@pytest.fixture(scope="module")
+def perception() -> Perception:
+    torch.manual_seed(0)
+    config = PoseTokenizerConfig(
+        tokens_per_frame=3, codebook_size=16, encoder_width=16, decoder_width=16
+    )
+    nobody: Any = None  # the assessor plays no part here
+    return Perception(PoseTokenizer(config).eval(), nobody)
+
+
+@pytest.fixture(scope="module")
+def library(drills: list[Drill], perception: Perception) -> Library:
+    return build_library(drills, perception)
+
+
+def test_windows_become_features_and_codes(perception: Perception, drills: list[Drill]) -> None:
+    windows = [cut_window(normalise(d.pose), 1.0) for d in drills[:3]]
+    features, codes = perception.encode_windows(windows)
+    assert features.shape == (3, 10, 3 * 4 + 3) and codes.shape == (3, 10, 3)
+    assert codes.min() >= 0 and codes.max() < 16
+    one, its_codes = perception.encode_window(windows[1])
+    assert one == pytest.approx(features[1], abs=1e-5) and np.array_equal(its_codes, codes[1])
+    assert features[..., -3:] == pytest.approx(np.stack([w.heights for w in windows]))
+
+
+def test_the_twin_is_seen_at_the_learners_moment_and_heading(drills: list[Drill]) -> None:
+    drill = next(d for d in drills if d.faults)
+    window = cut_window(turned(normalise(drill.pose), 0.9), 2.0)
+    twin = twin_window(drill, window)
+    assert (twin.start, twin.yaw) == (window.start, 0.9)
+    assert drill.twin is not None
+    world = rotate_yaw(drill.twin.joints[60] - drill.twin.joints[60, [11, 12]].mean(0), -0.9)
+    assert twin.joints[0] == pytest.approx(world, abs=1e-3)
+
+
+def test_a_clip_without_a_twin_is_an_error(drills: list[Drill]) -> None:
+    drill = replace(drills[0], twin=None)
+    with pytest.raises(PoiseError, match="no fault-free twin"):
+        twin_window(drill, cut_window(normalise(drill.pose), 0.0))
+
+
+def test_the_library_holds_fault_free_windows(library: Library, drills: list[Drill]) -> None:
+    clips = {d.sample_id: d for d in drills}
+    assert len(library) > 3
+    for item in library.items:
+        drill = clips[item.demonstration_id.split("@")[0]]
+        assert not drill.faults and drill.level
+        assert (item.activity, item.level) == (drill.activity, LEVELS[drill.level])
+        assert item.joints.shape == (30, 17, 3) and item.fps == PERCEPTION_FPS
+        assert item.codes.shape == (10, 3)
+        assert item.end - item.start == pytest.approx(2.0)
+        assert item.start >= 0 and item.end <= drill.pose.duration
+        assert set(item.correct_regions) == {r for r, p in drill.regions.items() if p == CORRECT}
+    assert len({item.demonstration_id for item in library.items}) == len(library)
+
+
+def test_a_librarys_frames_are_those_of_its_codes(library: Library, perception: Perception) -> None:
+    frames = library_frames(library.items)
+    assert frames.shape == (len(library), 10, 17, 3)
+    with torch.inference_mode():
+        embedded = perception.pose_tokenizer.encode(torch.from_numpy(frames).flatten(0, 1))
+        codes, _ = perception.pose_tokenizer.quantise(embedded)
+    same = codes.reshape(len(library), 10, 3).numpy() == np.stack([i.codes for i in library.items])
+    assert same.mean() > 0.99  # two ways to interpolate the same instants
+
+
+def test_the_gold_item_is_the_nearest_after_alignment(library: Library) -> None:
+    frames = library_frames(library.items)
+    turn = rotate_yaw(frames[2], 0.4).astype(np.float32) * 1.1
+    assert nearest_item(turn, frames) == (2, pytest.approx(0.0, abs=0.5))
+    rng = np.random.default_rng(0)
+    other = frames[0] + rng.normal(0, 0.1, frames[0].shape)
+    errors = [pa_mpjpe(candidate, other).mean() for candidate in frames]
+    found = nearest_item(other.astype(np.float32), frames)
+    assert found == (int(np.argmin(errors)), pytest.approx(min(errors), rel=1e-3))
+
+
+class CountingEngine:
+    """The sum of a continuation is its number of tokens times a tenth, negative."""
+
+    class model:
+        class config:
+            pose_code_start, pose_frame_end_id, pose_sequence_end_id = 100, 98, 99
+
+    def score(self, prompt: Any, continuations: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
+        assert not any(prompt.inputs.counts().values())
+        counts = np.array([len(c) for c in continuations])
+        return -0.1 * counts - np.arange(len(counts)), counts
+
+
+def test_unconditional_likelihoods_are_means_per_token(library: Library) -> None:
+    engine: Any = CountingEngine()
+    rated = with_unconditional(library, engine)
+    tokens = 10 * (3 + 1) + 1
+    expected = [-0.1 - i / tokens for i in range(len(library))]
+    assert [item.unconditional for item in rated.items] == pytest.approx(expected)
+    assert [item.demonstration_id for item in rated.items] == [
+        item.demonstration_id for item in library.items
+    ]
+
+
+def test_experts_are_measured_on_fault_free_clips(drills: list[Drill]) -> None:
+    table = experts(drills).table
+    known = [d for d in drills if d.level is not None and not d.faults]
+    squats = [d for d in known if d.activity == "bodyweight_squat"]
+    values = []
+    for drill in squats:
+        span = (drill.repetitions[0][0], drill.repetitions[-1][1])
+        found = measure(drill.pose, drill.activity, span, quantities=("knee_flexion_max",))
+        values.append(found[0].value)
+    knee = table["bodyweight_squat"]["knee_flexion_max"]
+    assert knee.n == len(squats) > 1
+    assert (knee.mean, knee.std) == pytest.approx((np.mean(values), np.std(values)))
+    assert (knee.region, knee.unit) == ("legs", QUANTITIES["knee_flexion_max"].unit)
+    assert set(table) == {d.activity for d in known}
+
+
+def test_learners_are_seen_with_noise_and_some_by_one_camera(drills: list[Drill]) -> None:
+    poses = learner_poses(drills, 5)
+    again, other = learner_poses(drills, 5), learner_poses(drills, 6)
+    share = np.mean([pose.source == "mediapipe" for pose in poses])
+    assert 0.02 < share < 0.5
+    for pose, same in zip(poses, again, strict=True):
+        assert np.array_equal(pose.joints, same.joints)
+    assert any(not np.array_equal(a.joints, b.joints) for a, b in zip(poses, other, strict=True))
+    assert all((pose.root_path is None) == (pose.source == "mediapipe") for pose in poses)
+
+
+def perceived(drill: Drill, gold: int) -> PerceivedClip:
+    codes = np.arange(30).reshape(10, 3) % 16
+    window = cut_window(normalise(drill.pose), 0.0)
+    return PerceivedClip(
+        drill=drill,
+        window=window,
+        twin=window.joints,
+        inputs=ModelInputs(score=np.zeros(14, np.float32)),
+        learner_codes=codes,
+        twin_codes=(codes + 1) % 16,
+        gold=gold,
+        answer="Proficiency Level: Novice. Proficiency Commentary:\nLegs (correct): Deep.",
+    )
+
+
+def test_conversations_hold_what_their_task_needs(drills: list[Drill]) -> None:
+    drill = next(d for d in drills if d.level is not None)
+    clip, shown = perceived(drill, 0), np.full((10, 3), 15)
+    fixed = correction_messages(clip, clip.answer, demonstration=shown, supervised=True)
+    assert [m["role"] for m in fixed] == ["system", "user", "assistant", "user", "assistant"]
+    assert fixed[1]["content"].count("<|pose_15|>") == 30  # F_t sees the demonstration
+    assert fixed[2]["content"] == clip.answer
+    assert "<|pose_0|><|pose_1|><|pose_2|><|pose_frame_end|>" in fixed[3]["content"]
+    assert fixed[4]["content"].startswith("<|pose_1|><|pose_2|><|pose_3|><|pose_frame_end|>")
+    assert not any("supervised" in m for m in fixed)
+    given = correction_messages(clip, clip.answer, demonstration=None, supervised=False)
+    assert given[2]["supervised"] is False
+    asked = retrieval_messages(clip, clip.answer, shown, supervised=True)
+    assert "<|pose_15|>" not in asked[1]["content"]  # else F_r would copy it
+    assert asked[-1]["content"].count("<|pose_15|>") == 30
+
+
+def test_an_activity_without_demonstrations_is_an_error(
+    drills: list[Drill], library: Library, processor: Any
+) -> None:
+    class Nothing:
+        class recipe:
+            seed = 0
+
+            class language:
+                demonstration_dropout, label_weight = 0.5, 4.0
+
+    run: Any = Nothing()
+    drill = next(d for d in drills if d.level is not None)
+    with pytest.raises(PoiseError, match=f"no demonstration of {drill.activity}"):
+        multitask_samples(run, [perceived(drill, -1)], library, processor)
+    samples = multitask_samples(run, [perceived(drill, 0)], library, processor)
+    assert len(samples) == 2
+    assert all(4.0 in sample.weights for sample in samples)
