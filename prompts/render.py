@@ -5,7 +5,7 @@ Training, evaluation, chat and serving all build their messages here; the tokeni
 
 Four tasks, all with the same first user turn, so that its computation can be shared:
     commentary  F_t   system, prompt -> label and commentary
-    correction  F_g   ... commentary, learner's codes -> corrected codes
+    correction  F_g   ... commentary -> per frame the learner's codes (given), corrected codes
     retrieval   F_r   ... commentary -> codes of a demonstration
     chat              ... commentary, question -> answer
 """
@@ -62,6 +62,18 @@ def render_pose_codes(codes: Codes, *, end: bool = True) -> str:
     frames = ["".join(pose_code(int(code)) for code in frame) for frame in codes]
     text = "".join(frame + POSE_FRAME_END for frame in frames)
     return text + POSE_SEQUENCE_END if end else text
+
+
+def render_guided_codes(guide: Codes, written: Codes) -> str:
+    """Frame by frame the guide's codes and the written ones, each with its frame end.
+
+    A frame that is to be corrected so stands right before its correction: a small language model
+    learns to look one frame back far sooner than ten (docs/decisions.md).
+    """
+    if len(guide) != len(written):
+        raise ValueError(f"guide of {len(guide)} frames; expected: {len(written)}, as many")
+    pairs = [frame for pair in zip(guide, written, strict=True) for frame in pair]
+    return render_pose_codes(pairs)
 
 
 def codes_token_count(frames: int, tokens_per_frame: int, *, end: bool = True) -> int:
@@ -132,14 +144,13 @@ def _given(content: str) -> Message:
 
 
 def _follow_up(
-    task: str, question: str | None, history: Sequence[tuple[str, str]], learner: Codes | None
+    task: str, question: str | None, history: Sequence[tuple[str, str]]
 ) -> list[Message]:
     """The turns between the commentary and the answer."""
     if task == "commentary":
         return []
     if task == "correction":
-        codes = "" if learner is None else render_pose_codes(learner, end=False)
-        return [_user(_render("correction", learner=codes))]
+        return [_user(_render("correction"))]
     if task == "retrieval":
         return [_user(_render("retrieval"))]
     if question is None:
@@ -148,6 +159,13 @@ def _follow_up(
     for asked, answered in history:
         turns += [_user(_render("chat", question=escape_user_text(asked))), _given(answered)]
     return [*turns, _user(_render("chat", question=escape_user_text(question)))]
+
+
+def _answer(target: str | Codes, guide: Codes | None) -> str:
+    """The last assistant turn of a training conversation."""
+    if isinstance(target, str):
+        return escape_user_text(target)
+    return render_pose_codes(target) if guide is None else render_guided_codes(guide, target)
 
 
 def render_messages(
@@ -179,7 +197,8 @@ def render_messages(
             None leaves that turn out. For "commentary" it must be None (use `target`).
         question: the user's question ("chat").
         history: earlier questions with their answers ("chat").
-        learner_codes: [frames, tokens a frame] of the window ("correction").
+        learner_codes: [frames, tokens a frame] of the window ("correction" with a target): each
+            frame stands, given, before its correction. Without a target the engine gives them.
         target: the last assistant turn, for training: text, or codes for "correction" and
             "retrieval". None for a prompt to be continued.
 
@@ -206,8 +225,7 @@ def render_messages(
     messages: list[Message] = [{"role": "system", "content": _render("system")}, _user(prompt)]
     if commentary is not None:
         messages.append(_given(commentary))
-    messages += _follow_up(task, question, history, learner_codes)
+    messages += _follow_up(task, question, history)
     if target is not None:
-        text = escape_user_text(target) if isinstance(target, str) else render_pose_codes(target)
-        messages.append({"role": "assistant", "content": text})
+        messages.append({"role": "assistant", "content": _answer(target, learner_codes)})
     return messages

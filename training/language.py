@@ -160,12 +160,14 @@ def add_lora(
     """
     from peft import LoraConfig, get_peft_model
 
+    # A tied head shares the rows of the embeddings; one of its own must learn the tokens too.
+    rows = ["embed_tokens"] if model.config.tie_word_embeddings else ["embed_tokens", "lm_head"]
     config = LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=rf"language_model\..*\.({'|'.join(lora.targets)})",
-        trainable_token_indices={"embed_tokens": list(new_tokens)},
+        trainable_token_indices={name: list(new_tokens) for name in rows},
     )
     wrapped = get_peft_model(model, config)
     for name, parameter in wrapped.named_parameters():

@@ -177,6 +177,19 @@ def token_sample(
     return TokenSample(ids, labels, weights, inputs)
 
 
+def ignore_guide(sample: TokenSample, frames: int, tokens_per_frame: int) -> TokenSample:
+    """The sample of a guided pose sequence, its given frames no longer learned."""
+    stride = tokens_per_frame + 1
+    # Backwards from the end: sequence end and end of turn stand after the last written frame.
+    last = max(i for i, label in enumerate(sample.labels) if label != IGNORED)
+    start = last - 1 - 2 * frames * stride
+    labels, weights = list(sample.labels), list(sample.weights)
+    for frame in range(0, 2 * frames, 2):
+        for place in range(start + frame * stride, start + (frame + 1) * stride):
+            labels[place], weights[place] = IGNORED, 0.0
+    return TokenSample(sample.ids, labels, weights, sample.inputs)
+
+
 def label_positions(
     processor: PoiseProcessor, ids: Sequence[int], labels: Sequence[int]
 ) -> tuple[int, int]:

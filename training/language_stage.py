@@ -10,6 +10,7 @@ from assistant.checkpoint import LANGUAGE_FOLDER, LIBRARY_FOLDER, Checkpoint
 from assistant.demos.library import Library
 from assistant.engine.transformers_engine import TransformersEngine
 from assistant.errors import PoiseError
+from assistant.model import register
 from assistant.model.modeling_poise import PoiseForConditionalGeneration
 from assistant.model.processing_poise import ModelInputs, PoiseProcessor
 from assistant.perception import POSE_TOKENIZER_FOLDER, Perception
@@ -26,6 +27,7 @@ from training.language_samples import (
     PerceivedClip,
     TokenSample,
     correction_messages,
+    ignore_guide,
     perceive,
     retrieval_messages,
     supervise,
@@ -40,6 +42,8 @@ from training.tokenizer import train_tokenizer
 from training.video_features import rendered_features
 
 LEVEL_BASIS = "simulated drills"
+# Seconds by which pretraining windows miss the moment, as an estimated moment may.
+MOMENT_SPREAD = 0.3
 
 
 def composed_texts(drills: Sequence[Drill], seed: int) -> list[str]:
@@ -56,7 +60,7 @@ def composed_texts(drills: Sequence[Drill], seed: int) -> list[str]:
             )  # fmt: skip
             texts += [m["content"] for m in messages]
             texts += [render_messages("retrieval")[-1]["content"]]
-            texts += [render_messages("correction", learner_codes=[[0]])[-1]["content"]]
+            texts += [render_messages("correction")[-1]["content"]]
     return [text for text in texts if text]
 
 
@@ -117,51 +121,50 @@ def pretrain(
 
 def load_processor(folder: Path) -> PoiseProcessor:
     """The processor over the tokenizer in `folder`."""
+    register()
     return PoiseProcessor.from_pretrained(folder)
 
 
 def text_samples(run: Run, processor: PoiseProcessor, drills: Sequence[Drill]) -> list[TokenSample]:
-    """Conversations without any feature: commentary, speech, dialogue, corrected codes.
+    """Conversations without any feature: speech, commentary, dialogue, corrected codes.
 
-    Everything is learned, user turns too: the model has to learn the language first.
+    Of texts everything is learned, user turns too: the model has to learn the language first. Of
+    codes the corrected ones.
     """
-    perception = run.perception()
-    poses = learner_poses(drills, run.recipe.seed + 11)
-    codes = plain_codes(drills, poses, perception)
-    samples = []
+    perception, samples = run.perception(), []
     for i, drill in enumerate(drills):
         rng = np.random.default_rng([run.recipe.seed, 8, i])
-        answer = compose_summary(drill, rng)
+        question, reply = compose_dialogue(drill, rng)[0]
         talks = [
-            render_messages(
-                "correction", commentary=answer, learner_codes=codes[i][0], target=codes[i][1]
-            ),
             [
                 {"role": "user", "content": compose_spoken(drill, rng)},
-                {"role": "assistant", "content": answer},
+                {"role": "assistant", "content": compose_summary(drill, rng)},
             ],
-        ]
-        question, reply = compose_dialogue(drill, rng)[0]
-        talks.append(
             render_messages(
                 "chat", commentary=compose_summary(drill, rng), question=question, target=reply
-            )
-        )
+            ),
+        ]
         for messages in talks:
-            sample = token_sample(processor, supervise(list(messages)), ModelInputs())
-            ones = [1.0] * len(sample.ids)
-            samples.append(TokenSample(sample.ids, sample.ids, ones, sample.inputs))
+            ids = token_sample(processor, supervise(list(messages)), ModelInputs()).ids
+            samples.append(TokenSample(ids, ids, [1.0] * len(ids), ModelInputs()))
+    for copy in range(run.recipe.pretrain.windows_per_clip):
+        for learner, twin in plain_codes(drills, perception, run.recipe.seed + 100 + copy):
+            messages = render_messages("correction", learner_codes=learner, target=twin)
+            sample = token_sample(processor, messages, ModelInputs())
+            samples.append(ignore_guide(sample, len(learner), len(learner[0])))
     return samples
 
 
 def plain_codes(
-    drills: Sequence[Drill], poses: Sequence[NormalisedPose], perception: Perception
+    drills: Sequence[Drill], perception: Perception, seed: int
 ) -> list[tuple[list[list[int]], list[list[int]]]]:
-    """Codes of learner and twin in a window around a true moment, for pretraining."""
+    """Codes of learner and twin in a window near a true moment of each clip, for pretraining."""
     windows = []
-    for drill, pose in zip(drills, poses, strict=True):
-        start, end = drill.moments[0]
-        windows.append(cut_window(pose, window_around((start + end) / 2, pose.duration)[0]))
+    for i, (drill, pose) in enumerate(zip(drills, learner_poses(drills, seed), strict=True)):
+        rng = np.random.default_rng([seed, 13, i])
+        start, end = drill.moments[rng.integers(len(drill.moments))]
+        middle = (start + end) / 2 + rng.normal(0, MOMENT_SPREAD)
+        windows.append(cut_window(pose, window_around(middle, pose.duration)[0]))
     twins = [twin_window(d, w) for d, w in zip(drills, windows, strict=True)]
     learner, twin = (perception.encode_windows(w)[1].tolist() for w in (windows, twins))
     return list(zip(learner, twin, strict=True))
@@ -250,13 +253,14 @@ def multitask_samples(
         gold = library.items[clip.gold].codes
         shown = gold if rng.random() >= settings.demonstration_dropout else None
         again = compose_summary(clip.drill, rng)
-        for messages in (
-            correction_messages(clip, clip.answer, demonstration=shown, supervised=True),
-            retrieval_messages(clip, again, gold, supervised=True),
-        ):
-            samples.append(
-                token_sample(processor, messages, clip.inputs, label_weight=settings.label_weight)
+        pair = [
+            token_sample(processor, messages, clip.inputs, label_weight=settings.label_weight)
+            for messages in (
+                correction_messages(clip, clip.answer, demonstration=shown, supervised=True),
+                retrieval_messages(clip, again, gold, supervised=True),
             )
+        ]
+        samples += [ignore_guide(pair[0], *clip.learner_codes.shape), pair[1]]
     return samples
 
 

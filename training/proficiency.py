@@ -90,8 +90,8 @@ class ProficiencySettings:
     frame_weight: float = 0.5
     action_weight: float = 0.5
     where_weight: float = 0.05
-    unnamed_share: float = 0.15
-    view_noise: float = 60.0
+    unnamed_share: float = 0.1
+    view_noise: float = 80.0
     calibration_noise: float = 20.0
     form: Form = "regressions"
     c: float = 0.03

@@ -51,9 +51,9 @@ class Disturbance:
     tilt: float = 10.0
     turn: float = 12.0
     slow_noise: float = 25.0
-    slow_share: float = 0.6
-    view_share: float = 0.2
-    view_noise: tuple[float, float] = (20.0, 90.0)
+    slow_share: float = 0.45
+    view_share: float = 0.4
+    view_noise: tuple[float, float] = (30.0, 130.0)
     contact_share: float = 0.3
     confidence: float = 0.6
 

@@ -72,11 +72,16 @@ class LanguageModelSettings:
 
 @dataclass(frozen=True)
 class PretrainSettings:
-    """Language pretraining on composed commentary and code sequences, text only."""
+    """Language pretraining on composed commentary and code sequences, text only.
+
+    Attributes:
+        windows_per_clip: windows of each clip whose corrected codes are learned.
+    """
 
     steps: int = 700
     batch_size: int = 32
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
+    windows_per_clip: int = 4
 
 
 @dataclass(frozen=True)

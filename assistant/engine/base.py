@@ -17,11 +17,14 @@ class Prompt:
         messages: chat messages as `prompts.render` makes them, the last one from the user.
         inputs: features for the placeholders of the messages.
         answer_start: text that the answer must begin with (it is not generated again).
+        guide: [frames, tokens] pose codes of which each frame stands, given, before the frame that
+            is written after it; only for pose codes, and no part of the answer.
     """
 
     messages: Sequence[dict[str, str]]
     inputs: ModelInputs
     answer_start: str = ""
+    guide: Sequence[Sequence[int]] | None = None
 
 
 @dataclass(frozen=True)

@@ -29,29 +29,65 @@ SCORE_BATCH = 64
 class PoseGrammar(LogitsProcessor):
     """Allows only pose codes, with a frame end after every frame and a sequence end at the last.
 
-    The position inside the sequence follows from the number of generated tokens, so every sequence
-    has exactly `frames * (tokens + 1) + 1` tokens.
+    With guides each written frame has a given one before it. The position inside the sequence
+    follows from the number of generated tokens, so every sequence has exactly `length` tokens.
+
+    Args:
+        guides: [B, frames, tokens] codes that are given, or None.
     """
 
-    def __init__(self, config: PoiseConfig, prompt_length: int) -> None:
+    def __init__(
+        self, config: PoiseConfig, prompt_length: int, guides: torch.Tensor | None = None
+    ) -> None:
         self.config = config
         self.prompt_length = prompt_length
+        self.guides = guides
 
     @staticmethod
-    def length(config: PoiseConfig) -> int:
-        """Tokens of a whole pose sequence."""
-        return config.correction_frames * (config.tokens_per_frame + 1) + 1
+    def length(config: PoiseConfig, guided: bool = False) -> int:
+        """Tokens of a whole pose sequence, given frames included."""
+        frames = config.correction_frames * (2 if guided else 1)
+        return frames * (config.tokens_per_frame + 1) + 1
+
+    @staticmethod
+    def written(config: PoiseConfig, guided: bool = False) -> list[int]:
+        """Places of the written frames' tokens and of the sequence's end."""
+        stride = config.tokens_per_frame + 1
+        last = PoseGrammar.length(config, guided) - 1
+        return [p for p in range(last) if not guided or (p // stride) % 2] + [last]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         config, step = self.config, input_ids.shape[1] - self.prompt_length
+        frame, place = divmod(step, config.tokens_per_frame + 1)
         mask = torch.full_like(scores, float("-inf"))
-        if step == self.length(config) - 1:
+        if step == self.length(config, self.guides is not None) - 1:
             mask[:, config.pose_sequence_end_id] = 0
-        elif step % (config.tokens_per_frame + 1) == config.tokens_per_frame:
+        elif place == config.tokens_per_frame:
             mask[:, config.pose_frame_end_id] = 0
+        elif self.guides is not None and frame % 2 == 0:
+            given = config.pose_code_start + self.guides[:, frame // 2, place]
+            mask.scatter_(1, given[:, None].to(mask.device), 0.0)
         else:
             mask[:, config.pose_code_start : config.pose_code_start + config.codebook_size] = 0
         return scores + mask
+
+
+def guide_codes(prompts: Sequence[Prompt]) -> torch.Tensor | None:
+    """[B, frames, tokens] of the prompts' guides, None where they have none.
+
+    Raises:
+        PoiseError: some prompts of a batch have a guide and others have none.
+    """
+    given = [prompt.guide for prompt in prompts if prompt.guide is not None]
+    if not given:
+        return None
+    if len(given) != len(prompts):
+        raise PoiseError(
+            "pose codes cannot be written in one batch",
+            got=f"{len(given)} of {len(prompts)} prompts with a guide",
+            expected="a guide in all of them, or in none",
+        )
+    return torch.tensor([[list(frame) for frame in guide] for guide in given])
 
 
 @contextmanager
@@ -103,7 +139,9 @@ class TransformersEngine:
         )
         return {name: tensor.to(self.model.device) for name, tensor in batch.items()}
 
-    def _arguments(self, options: GenerationOptions, prompt_length: int) -> dict[str, Any]:
+    def _arguments(
+        self, options: GenerationOptions, prompt_length: int, guides: torch.Tensor | None = None
+    ) -> dict[str, Any]:
         config, tokenizer = self.model.config, self.processor.tokenizer
         arguments: dict[str, Any] = {
             "max_new_tokens": options.max_new_tokens,
@@ -116,12 +154,13 @@ class TransformersEngine:
             # The whole distribution: a library's default cut of rare tokens is no setting of ours.
             arguments |= {"temperature": options.temperature, "top_k": 0, "top_p": 1.0}
         if options.pose_codes:
-            length = PoseGrammar.length(config)
+            length = PoseGrammar.length(config, guides is not None)
+            grammar = PoseGrammar(config, prompt_length, guides)
             arguments |= {
                 "max_new_tokens": length,
                 "min_new_tokens": length,
                 "output_logits": True,
-                "logits_processor": LogitsProcessorList([PoseGrammar(config, prompt_length)]),
+                "logits_processor": LogitsProcessorList([grammar]),
             }
         else:
             arguments["suppress_tokens"] = self._not_text
@@ -130,14 +169,20 @@ class TransformersEngine:
     @torch.inference_mode()
     def generate(self, prompts: Sequence[Prompt], options: GenerationOptions) -> list[Generation]:
         """Answers in the order of the prompts, decoded as one batch."""
+        if not prompts:
+            return []
         batch = self._batch(prompts)
         length = batch["input_ids"].shape[1]
+        guides = guide_codes(prompts) if options.pose_codes else None
         with seeded(options.seed, self.model.device):
-            output = self.model.generate(**batch, **self._arguments(options, length))
+            output = self.model.generate(**batch, **self._arguments(options, length, guides))
+        written = PoseGrammar.written(self.model.config, guides is not None)
         eos, pad = self.processor.tokenizer.eos_token_id, self.processor.tokenizer.pad_token_id
         answers = []
         for i, row in enumerate(output.sequences[:, length:].tolist()):
-            if not options.pose_codes and eos in row:
+            if options.pose_codes:
+                row = [row[place] for place in written]
+            elif eos in row:
                 row = row[: row.index(eos)]
             ids = [token for token in row if token != pad]
             answers.append(
@@ -146,7 +191,9 @@ class TransformersEngine:
                         ids, skip_special_tokens=not options.pose_codes
                     ),
                     token_ids=ids,
-                    code_probabilities=self._code_probabilities(output.logits, i)
+                    code_probabilities=self._code_probabilities(
+                        [output.logits[place] for place in written], i
+                    )
                     if options.pose_codes
                     else None,
                 )

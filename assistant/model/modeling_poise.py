@@ -61,6 +61,9 @@ class PoiseForConditionalGeneration(PoisePreTrainedModel, GenerationMixin):
     def get_output_embeddings(self) -> nn.Module:
         return self.language_model.get_output_embeddings()
 
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        self.language_model.set_output_embeddings(new_embeddings)
+
     def rows(self, modality: str, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Embedding rows [N, width] of one modality, absent items dropped, in reading order.
 

@@ -26,10 +26,9 @@ def correction_prompt(
     messages = render_messages(
         "correction",
         commentary=commentary,
-        learner_codes=learner_codes,
         **prompt_pieces(inputs, fused_video=fused_video),
     )
-    return Prompt(messages, inputs)
+    return Prompt(messages, inputs, guide=learner_codes)
 
 
 def interpolate_correction(frames: np.ndarray, fps: float, count: int, rate: float) -> np.ndarray:
