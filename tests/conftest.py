@@ -131,7 +131,9 @@ def make_model(processor):  # type: ignore[no-untyped-def]
         for name, token in PLACEHOLDERS.items()
     }
 
-    def make(seed: int = 0, **settings: object) -> PoiseForConditionalGeneration:
+    def make(
+        seed: int = 0, *, tied: bool = True, **settings: object
+    ) -> PoiseForConditionalGeneration:
         text = LlamaConfig(
             vocab_size=len(tokenizer),
             hidden_size=32,
@@ -139,7 +141,7 @@ def make_model(processor):  # type: ignore[no-untyped-def]
             num_hidden_layers=2,
             num_attention_heads=4,
             num_key_value_heads=4,
-            tie_word_embeddings=True,
+            tie_word_embeddings=tied,
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
@@ -162,7 +164,12 @@ def make_model(processor):  # type: ignore[no-untyped-def]
         model = PoiseForConditionalGeneration(PoiseConfig(text_config=text, **ids, **chosen))
         with torch.no_grad():
             for name, parameter in model.named_parameters():
-                if "embed_tokens" in name or "scale" in name or "shift" in name:
+                if (
+                    "embed_tokens" in name
+                    or "lm_head" in name
+                    or "scale" in name
+                    or "shift" in name
+                ):
                     parameter.normal_(0.0, 0.5)
                 elif parameter.ndim > 1:
                     parameter.normal_(0.0, 0.3)

@@ -10,7 +10,9 @@ import torch
 from assistant.errors import PoiseError
 from assistant.model.modeling_poise import PoiseForConditionalGeneration
 from assistant.model.processing_poise import IGNORED, ModelInputs, PoiseProcessor
-from assistant.tasks.commentary import prompt_pieces
+from assistant.tasks.commentary import commentary_prompt, label_prompt, prompt_pieces
+from assistant.tasks.correction import correction_prompt
+from assistant.tasks.retrieval import retrieval_prompt
 from prompts.parse import ParsedRemark, format_feedback
 from prompts.render import render_messages
 from prompts.vocabulary import LEVELS, TURN_END, special_tokens
@@ -113,6 +115,22 @@ def test_the_adapter_trains_exactly_the_expected_groups(make_model, new_tokens) 
     }
 
 
+def test_a_head_of_its_own_learns_the_new_tokens_too(
+    make_model, processor, samples, new_tokens
+) -> None:
+    model = make_model(tied=False)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    wrapped = add_lora(model, LORA, new_tokens)
+    assert trainable(wrapped)["token rows"] == 2 * len(new_tokens) * 32
+    train(wrapped, samples, processor, steps=4)
+    after = wrapped.merge_and_unload().state_dict()
+    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+        name = f"language_model.{name}"
+        kept = np.setdiff1d(np.arange(len(before[name])), new_tokens)
+        assert torch.equal(after[name][kept], before[name][kept])
+        assert not torch.equal(after[name][new_tokens], before[name][new_tokens])
+
+
 def test_chosen_targets_alone_get_an_adapter(make_model, new_tokens) -> None:
     wrapped = add_lora(make_model(), LoraSettings(targets=("q_proj",), rank=2), new_tokens)
     names = [n for n, p in wrapped.named_parameters() if p.requires_grad and "lora_" in n]
@@ -149,9 +167,10 @@ def test_training_with_the_adapter_changes_only_what_it_may(
     assert not any("norm" in name for name in changed if name.startswith("language_model"))
 
 
-def test_merging_keeps_the_logits(make_model, processor, samples, new_tokens) -> None:
+@pytest.mark.parametrize("tied", [True, False])
+def test_merging_keeps_the_logits(make_model, processor, samples, new_tokens, tied) -> None:
     """Also those of the new tokens, whose rows are the head's too where the two are tied."""
-    wrapped = add_lora(make_model(), LORA, new_tokens)
+    wrapped = add_lora(make_model(tied=tied), LORA, new_tokens)
     generator = torch.Generator().manual_seed(0)
     for name, parameter in wrapped.named_parameters():
         if "lora_" in name or "trainable_tokens" in name:
@@ -162,7 +181,7 @@ def test_merging_keeps_the_logits(make_model, processor, samples, new_tokens) ->
     with torch.inference_mode():
         adapted = wrapped(**batch).logits[seen]
         merged = wrapped.merge_and_unload().eval()(**batch).logits[seen]
-        before = make_model().double()(**batch).logits[seen]
+        before = make_model(tied=tied).double()(**batch).logits[seen]
     assert torch.allclose(adapted, merged, atol=1e-9)
     assert not torch.allclose(before[:, new_tokens], merged[:, new_tokens], atol=0.1)
 
@@ -240,6 +259,35 @@ def test_label_weights_mark_exactly_the_labels_tokens(
         assert label in (IGNORED, token)
     told = [token for token, label in zip(sample.ids, sample.labels, strict=True) if label >= 0]
     assert processor.tokenizer.decode(told) == answer(level) + TURN_END
+
+
+def test_a_prompt_is_the_beginning_of_what_was_trained(
+    processor: PoiseProcessor, make_inputs
+) -> None:
+    """Token by token: a model that is asked otherwise than it was taught answers worse."""
+    inputs, codes = make_inputs(0), [[1, 2, 3]] * 4
+    for level in LEVELS:
+        text = answer(level)
+        taught = render_messages(
+            "correction",
+            commentary=text,
+            learner_codes=codes,
+            target=codes,
+            **prompt_pieces(inputs),
+        )
+        ids, _ = processor.encode_with_labels(supervise(taught))
+        asked = (
+            label_prompt(inputs),
+            commentary_prompt(inputs, level),
+            correction_prompt(inputs, text, codes),
+        )
+        for prompt in asked:
+            start = processor.encode(prompt.messages, answer_start=prompt.answer_start)
+            assert ids[: len(start)] == start
+    shown = render_messages("retrieval", commentary=text, target=codes, **prompt_pieces(inputs))
+    ids, _ = processor.encode_with_labels(supervise(shown))
+    start = processor.encode(retrieval_prompt(inputs, text).messages)
+    assert ids[: len(start)] == start
 
 
 def test_a_label_that_is_given_is_not_weighed(processor: PoiseProcessor) -> None:

@@ -251,6 +251,10 @@ def test_a_checkpoint_answers_like_the_model_it_was_saved_from(engine, prompts, 
     assert loaded.generate(prompts, options) == engine.generate(prompts, options)
 
 
+def test_no_prompt_has_no_answer(engine) -> None:
+    assert engine.generate([], GenerationOptions()) == []
+
+
 def test_a_folder_without_a_model_is_one_line(tmp_path) -> None:
     with pytest.raises(PoiseError, match="no language model in") as caught:
         TransformersEngine.from_pretrained(tmp_path / "none")
