@@ -47,7 +47,7 @@ def test_junk_in_padding_changes_nothing(net: Stage1) -> None:
     valid = torch.ones(3, 55, dtype=torch.bool)
     valid[1, 30:] = False
     row = net(padded, valid)
-    for name in ("level", "activity", "polarity", "features", "faults"):
+    for name in ("level", "activity", "polarity", "features", "faults", "severity"):
         torch.testing.assert_close(getattr(row, name)[1:2], getattr(alone, name))
     torch.testing.assert_close(row.action[1:2, :30], alone.action)
     torch.testing.assert_close(row.attention[1:2, :, :30], alone.attention)
