@@ -26,7 +26,12 @@ def fit_and_report(
     performers = rng.permutation(np.unique(held_out.participant))
     sets = np.isin(held_out.participant, performers[: (len(performers) + 1) // 2])
     measures = ~sets if (~sets).any() else sets
-    encoder.normality = Normality.fit(encoder.encode(train.frames[some]), classes, features[sets])
+    encoder.normality = Normality.fit(
+        encoder.encode(train.frames[some]),
+        classes,
+        features[sets],
+        direction=heads.rendered.weight[0].detach().numpy(),
+    )
     report: dict[str, float] = {"held_out_windows": float(len(held_out))}
     for number, view in enumerate(VIEW_NAMES):
         rows = held_out.view == number

@@ -35,3 +35,26 @@ def test_a_constant_feature_does_not_break_the_fit() -> None:
     rng = np.random.default_rng(2)
     features = rng.normal(size=(50, 3)) * [1, 1, 0]
     assert np.isfinite(Normality.fit(features, np.zeros(50), features).distance(features)).all()
+
+
+def test_the_direction_refuses_what_lies_near_but_on_the_wrong_side() -> None:
+    rng = np.random.default_rng(3)
+    train, held_out = rng.normal(size=(500, 4)) + [3, 0, 0, 0], rng.normal(size=(4000, 4))
+    held_out = held_out + [3, 0, 0, 0]
+    direction = np.array([1.0, 0, 0, 0])
+    both = Normality.fit(train, np.zeros(500), held_out, direction)
+    alone = Normality.fit(train, np.zeros(500), held_out)
+    near = np.array([[0.0, 0, 0, 0]])
+    assert alone.accepts(near)[0] and not both.accepts(near)[0]
+    assert both.accepts(held_out).mean() == pytest.approx(0.99, abs=0.003)
+
+
+def test_saving_keeps_both_tests(tmp_path) -> None:
+    rng = np.random.default_rng(4)
+    features = rng.normal(size=(300, 3))
+    normality = Normality.fit(features, np.zeros(300), features, np.array([0.5, -1.0, 0.0]))
+    normality.save(tmp_path / "n.safetensors")
+    again = Normality.load(tmp_path / "n.safetensors")
+    many = rng.normal(size=(500, 3)) * 2
+    assert np.array_equal(again.accepts(many), normality.accepts(many))
+    assert 0.1 < again.accepts(many).mean() < 0.9
