@@ -59,9 +59,10 @@ def test_all_tasks_share_the_first_turns():
         assert messages[:2] == first[:2]
         assert messages[2] == given
         assert "supervised" not in messages[-1]
-    frames = "<|pose_1|><|pose_2|><|pose_frame_end|><|pose_3|><|pose_4|><|pose_frame_end|>"
-    assert correction[3]["content"].count(frames) == 1
-    assert correction[4]["content"] == frames + "<|pose_sequence_end|>"
+    # Each frame of the learner's stands before its correction.
+    first, second = (f"<|pose_{a}|><|pose_{b}|><|pose_frame_end|>" for a, b in codes)
+    assert correction[4]["content"] == first * 2 + second * 2 + "<|pose_sequence_end|>"
+    assert retrieval[4]["content"] == first + second + "<|pose_sequence_end|>"
     assert [message["content"] for message in chat[3:]] == ["a?", "b", "why?", "so"]
 
 

@@ -9,7 +9,7 @@ import torch
 
 from assistant.demos.library import Library
 from assistant.errors import PoiseError
-from assistant.model.processing_poise import ModelInputs
+from assistant.model.processing_poise import IGNORED, ModelInputs, PoiseProcessor
 from assistant.perception import Perception, turned
 from assistant.pose.alignment import pa_mpjpe
 from assistant.pose.kinematics import QUANTITIES, measure
@@ -18,14 +18,25 @@ from assistant.pose.tokenizer import PoseTokenizer, PoseTokenizerConfig
 from assistant.tasks.window import cut_window
 from data_prep.drills.records import Drill
 from data_prep.drills.simulate import simulate_many
-from prompts.vocabulary import CORRECT, LEVELS
+from prompts.render import render_messages
+from prompts.vocabulary import (
+    CORRECT,
+    LEVELS,
+    POSE_FRAME_END,
+    POSE_SEQUENCE_END,
+    TURN_END,
+    pose_code,
+)
 from training.experts import experts
 from training.language_samples import (
     PerceivedClip,
     correction_messages,
+    ignore_guide,
     library_frames,
     nearest_item,
     retrieval_messages,
+    supervise,
+    token_sample,
     twin_window,
 )
 from training.language_stage import multitask_samples
@@ -188,14 +199,33 @@ def test_conversations_hold_what_their_task_needs(drills: list[Drill]) -> None:
     assert [m["role"] for m in fixed] == ["system", "user", "assistant", "user", "assistant"]
     assert fixed[1]["content"].count("<|pose_15|>") == 30  # F_t sees the demonstration
     assert fixed[2]["content"] == clip.answer
-    assert "<|pose_0|><|pose_1|><|pose_2|><|pose_frame_end|>" in fixed[3]["content"]
-    assert fixed[4]["content"].startswith("<|pose_1|><|pose_2|><|pose_3|><|pose_frame_end|>")
+    assert fixed[4]["content"].startswith(
+        "<|pose_0|><|pose_1|><|pose_2|><|pose_frame_end|>"  # the learner's first frame
+        "<|pose_1|><|pose_2|><|pose_3|><|pose_frame_end|>"  # and its correction
+        "<|pose_3|><|pose_4|><|pose_5|><|pose_frame_end|>"
+    )
     assert not any("supervised" in m for m in fixed)
     given = correction_messages(clip, clip.answer, demonstration=None, supervised=False)
     assert given[2]["supervised"] is False
     asked = retrieval_messages(clip, clip.answer, shown, supervised=True)
     assert "<|pose_15|>" not in asked[1]["content"]  # else F_r would copy it
     assert asked[-1]["content"].count("<|pose_15|>") == 30
+
+
+def test_only_the_corrected_frames_are_learned(processor: PoiseProcessor) -> None:
+    learner, target = [[1, 2, 3], [4, 5, 6]], [[7, 8, 9], [10, 11, 12]]
+    messages = render_messages(
+        "correction", commentary="Slow.", learner_codes=learner, target=target
+    )
+    sample = token_sample(processor, supervise(messages), ModelInputs())
+    found = ignore_guide(sample, frames=2, tokens_per_frame=3)
+    assert found.ids == sample.ids
+    learned = [i for i, label in zip(found.ids, found.labels, strict=True) if label != IGNORED]
+    one, two = ("".join(map(pose_code, codes)) + POSE_FRAME_END for codes in target)
+    expected = f"Slow.{TURN_END}{one}{two}{POSE_SEQUENCE_END}{TURN_END}"
+    assert processor.tokenizer.decode(learned) == expected
+    for label, weight in zip(found.labels, found.weights, strict=True):
+        assert (weight == 0) == (label == IGNORED)
 
 
 def test_an_activity_without_demonstrations_is_an_error(

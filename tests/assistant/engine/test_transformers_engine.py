@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -177,6 +178,47 @@ def test_code_probabilities_are_the_models_softmax_over_codes(engine, prompts) -
                 expected = logits[place - 1, codes].softmax(-1).numpy()
                 found = answer.code_probabilities[frame, token]
                 assert found == pytest.approx(expected, abs=1e-4)
+
+
+def guided(prompts: list[Prompt]) -> list[Prompt]:
+    rng = np.random.default_rng(3)
+    return [replace(p, guide=rng.integers(0, 16, (4, 3)).tolist()) for p in prompts]
+
+
+def test_a_guide_is_read_frame_by_frame_and_no_part_of_the_answer(engine, prompts) -> None:
+    config, options = engine.model.config, GenerationOptions(pose_codes=True)
+    codes = slice(config.pose_code_start, config.pose_code_start + config.codebook_size)
+    asked = guided(prompts)
+    for prompt, answer in zip(asked, engine.generate(asked, options), strict=True):
+        written = parse_pose_codes(answer.text, frames=4, tokens_per_frame=3)
+        assert answer.token_ids == code_token_ids(np.array(written), config)
+        start = engine.processor.encode(prompt.messages, answer_start=prompt.answer_start)
+        pairs = [frame for both in zip(prompt.guide, written, strict=True) for frame in both]
+        sequence = code_token_ids(np.array(pairs), config)
+        with torch.inference_mode():
+            whole = engine.processor.collate([start + sequence], [prompt.inputs])
+            logits = engine.model(**whole).logits[0]
+        for frame in range(4):
+            for token in range(3):
+                place = len(start) + (2 * frame + 1) * 4 + token
+                expected = logits[place - 1, codes].softmax(-1).numpy()
+                found = answer.code_probabilities[frame, token]
+                assert found == pytest.approx(expected, abs=1e-4)
+                assert written[frame][token] == int(found.argmax())
+
+
+def test_guided_prompts_answer_in_a_batch_as_alone(engine, prompts) -> None:
+    options, asked = GenerationOptions(pose_codes=True), guided(prompts)
+    together = [a.token_ids for a in engine.generate(asked, options)]
+    assert together == [engine.generate([p], options)[0].token_ids for p in asked]
+    assert together != [a.token_ids for a in engine.generate(prompts, options)]
+
+
+def test_a_guide_for_some_of_a_batch_is_an_error(engine, prompts) -> None:
+    mixed = [*guided(prompts[:1]), prompts[1]]
+    with pytest.raises(PoiseError, match="1 of 2 prompts with a guide"):
+        engine.generate(mixed, GenerationOptions(pose_codes=True))
+    assert len(engine.generate(mixed, GenerationOptions(max_new_tokens=2))) == 2  # text needs none
 
 
 def test_sampled_pose_codes_keep_the_form(engine, prompts) -> None:

@@ -68,15 +68,13 @@ def test_prompts_share_their_beginning(processor, make_inputs) -> None:
         assert prompt.inputs is inputs
 
 
-def test_the_learners_codes_stand_in_the_correction_prompt(
-    processor, make_inputs, make_model
-) -> None:
-    config, codes = make_model().config, np.arange(12).reshape(4, 3)
-    prompt = correction_prompt(make_inputs(0), "Slow.", codes.tolist())
-    ids = processor.encode(prompt.messages)
-    wanted = code_token_ids(codes, config)[:-1]  # the sequence end is the model's to write
-    place = ids.index(wanted[0])
-    assert ids[place : place + len(wanted)] == wanted
+def test_the_learners_codes_guide_the_correction(processor, make_inputs) -> None:
+    codes = np.arange(12).reshape(4, 3).tolist()
+    prompt = correction_prompt(make_inputs(0), "Slow.", codes)
+    assert prompt.guide == codes
+    text = processor.tokenizer.decode(processor.encode(prompt.messages))
+    assert text.endswith("Show the corrected body pose.<|im_end|>\n<|im_start|>assistant\n")
+    assert retrieval_prompt(make_inputs(0), "Slow.").guide is None
 
 
 def test_the_unconditional_prompt_has_no_clip(processor) -> None:
