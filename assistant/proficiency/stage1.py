@@ -34,8 +34,8 @@ class Stage1Config:
         features: columns of the frame features.
         activities: names the activity head knows, the drills that can be judged first.
         known: how many of them can be judged.
-        faults: names of the faults of the auxiliary heads (presence and severity), which are
-            trained on drills and read by the level head.
+        faults: names of the faults of the auxiliary head, which is trained on drills.
+        fault_evidence: a severity head beside it, and the level head reads both.
         width: channels; dilations: one residual block each, in frames of 1/15 s.
         mean_values, spread_values: numbers a pooling keeps of weighted mean and deviation.
     """
@@ -44,6 +44,7 @@ class Stage1Config:
     activities: tuple[str, ...]
     known: int
     faults: tuple[str, ...] = ()
+    fault_evidence: bool = False
     width: int = 112
     dilations: tuple[int, ...] = (1, 2, 4, 8, 2)
     mean_values: int = 48
@@ -134,13 +135,13 @@ class Stage1(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.polarity = nn.ModuleList(nn.Linear(pooled, len(POLARITIES)) for _ in REGIONS)
         self.activity = nn.Linear(pooled, len(config.activities))
-        names = len(config.faults)
-        self.faults = nn.Linear(N_POOLS * pooled, names)
-        self.severity = nn.Linear(N_POOLS * pooled, names)
+        names, flat = len(config.faults), N_POOLS * pooled
+        self.faults = nn.Linear(flat, max(names, 1))
         # The level is, above all, how many faults there are and how severe they are.
-        self.level = nn.Sequential(
-            nn.Linear(N_POOLS * pooled + 2 * names, width), nn.GELU(), nn.Linear(width, N_LEVELS)
-        )
+        read = flat + 2 * names if config.fault_evidence else flat
+        if config.fault_evidence:
+            self.severity = nn.Linear(flat, max(names, 1))
+        self.level = nn.Sequential(nn.Linear(read, width), nn.GELU(), nn.Linear(width, N_LEVELS))
 
     def standardise(self, mean: Tensor, std: Tensor) -> None:
         """Set the input statistics [D], [D] of the training frames."""
@@ -160,9 +161,7 @@ class Stage1(nn.Module):
         pooled = self._pool(h, attention)  # [B, 7, P]
         flat = self.dropout(pooled.flatten(1))
         regions = [head(pooled[:, i]) for i, head in enumerate(self.polarity)]
-        faults, severity = self.faults(flat).float(), self.severity(flat).float()
-        present = faults.sigmoid()
-        evidence = torch.cat([flat, present, present * severity], dim=-1)
+        faults, severity, evidence = self._evidence(flat)
         return Stage1Output(
             level=self.level(evidence).float(),
             activity=self.activity(pooled[:, GLOBAL_POOL]).float(),
@@ -174,6 +173,15 @@ class Stage1(nn.Module):
             faults=faults,
             severity=severity,
         )
+
+    def _evidence(self, flat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Fault logits [B, n], severities [B, n] (0 without that head), the level's input."""
+        names = len(self.config.faults)
+        faults = self.faults(flat).float()[:, :names]
+        if not self.config.fault_evidence:
+            return faults, torch.zeros_like(faults), flat
+        severity, present = self.severity(flat).float()[:, :names], faults.sigmoid()
+        return faults, severity, torch.cat([flat, present, present * severity], dim=-1)
 
     def _attend(self, h: Tensor, action: Tensor, valid: Tensor) -> Tensor:
         """Softmax over valid frames, weaker where the frame is in no repetition: [B, 7, T]."""

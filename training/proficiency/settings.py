@@ -13,6 +13,7 @@ class ProficiencySettings:
 
     Attributes:
         width, dilations, dropout: of Stage 1.
+        fault_evidence: a severity head, read by the level's head with that of the faults.
         copies: disturbed copies made of each pool-A drill.
         steps: optimiser steps; frames_per_batch: padded frames in a batch.
         learning_rate: peak of a one-cycle schedule; weight_decay: AdamW's.
@@ -29,6 +30,7 @@ class ProficiencySettings:
     width: int = 112
     dilations: tuple[int, ...] = (1, 2, 4, 8, 2)
     dropout: float = 0.1
+    fault_evidence: bool = True
     copies: int = 2
     steps: int = 1200
     frames_per_batch: int = 4500

@@ -99,6 +99,7 @@ def fit_open_set_model(
         activities=(*known, *others),
         known=len(known),
         faults=tuple(sorted({fault_key(d.activity, f.name) for d in pool_a for f in d.faults})),
+        fault_evidence=settings.fault_evidence,
         width=settings.width,
         dilations=settings.dilations,
         dropout=settings.dropout,
