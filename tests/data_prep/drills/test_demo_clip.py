@@ -41,3 +41,9 @@ def test_making_it_again_gives_the_same_files(made, tmp_path) -> None:
     film, pose = write_demo(tmp_path)
     assert film.read_bytes() == (made / film.name).read_bytes()
     assert np.array_equal(read_pose(pose).joints, read_pose(made / pose.name).joints)
+
+
+def test_the_bundled_pose_is_what_the_simulator_makes_now(made) -> None:
+    """Fails after a change of the simulator: run `python -m data_prep.drills.demo_clip`."""
+    bundled, now = (read_pose(folder / f"{NAME}.npz").joints for folder in (BUNDLED, made))
+    assert np.abs(bundled - now).max() < 1e-3
