@@ -183,8 +183,9 @@ class Coach:
 
             whole = normalise(pose)
             found = self.perception.assessor.assess(whole, activity=activity)
-            window = focus_window(whole, found)
-            video, names = view_features(encoder, clip.views, (window.start, window.end))
+            if found.judged or activity is not None:
+                window = focus_window(whole, found)
+                video, names = view_features(encoder, clip.views, (window.start, window.end))
         given = CoachInput(clip.clip_id, pose, tuple(clip.views), video, names)
         return self.coach(given, activity=activity, seed=seed)
 

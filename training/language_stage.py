@@ -14,7 +14,6 @@ from assistant.model import register
 from assistant.model.modeling_poise import PoiseForConditionalGeneration
 from assistant.model.processing_poise import ModelInputs, PoiseProcessor
 from assistant.perception import POSE_TOKENIZER_FOLDER, Perception
-from assistant.pose.normalise import NormalisedPose
 from assistant.pose.tokenizer import PoseTokenizer
 from assistant.tasks.commentary import label_continuations, label_prompt
 from assistant.tasks.window import cut_window, window_around

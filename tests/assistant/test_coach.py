@@ -355,6 +355,30 @@ def test_a_film_without_an_encoder_is_named_but_not_used(
     assert record["provenance"]["inputs_used"] == ["pose"]
 
 
+@pytest.mark.parametrize(("judged", "used"), [(True, ["pose", "exo1"]), (False, ["pose"])])
+def test_films_of_the_window_enter_where_the_encoder_knows_them(
+    stub_coach: Coach,
+    squat: PoseSequence,
+    monkeypatch: pytest.MonkeyPatch,
+    judged: bool,
+    used: list[str],
+) -> None:
+    asked = []
+
+    def features(encoder: object, views: dict, span: tuple[float, float]) -> tuple:
+        asked.append((encoder, list(views), span))
+        return np.zeros((1, 12), np.float32), ("exo1",)
+
+    monkeypatch.setattr("assistant.video.views.view_features", features)
+    stub_coach.perception.assessor.judged = judged
+    stub_coach.perception = replace(stub_coach.perception, video_encoder="the encoder")
+    clip = Clip("film", {"ego": Path("ego.mp4"), "exo1": Path("film.mp4")})
+    result = stub_coach.coach_clip(clip, squat)
+    assert result.feedback.to_json()["provenance"]["inputs_used"] == used
+    # A clip that is not judged need not be decoded.
+    assert asked == ([("the encoder", ["ego", "exo1"], result.window)] if judged else [])
+
+
 def test_the_text_for_people_names_all_parts(stub_coach: Coach, clip: CoachInput) -> None:
     record = stub_coach.coach(clip).feedback.to_json()
     text = describe(record)
