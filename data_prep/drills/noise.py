@@ -77,7 +77,7 @@ def add_pose_noise(
         joints=noisy.astype(np.float32),
         confidence=pose.confidence,
         fps=pose.fps,
-        source="mediapipe" if kind == "single_view" else pose.source,
+        source="mediapipe" if kind == "single_view" else "file",  # decides the error bars
         world=world,
     )
 

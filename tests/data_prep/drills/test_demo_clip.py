@@ -27,7 +27,7 @@ def test_film_and_pose_belong_together(place: str, made) -> None:
     assert (film.width, film.height) == (256, 256)
     assert 6 <= film.duration <= 8.5
     assert film.duration == pytest.approx(pose.duration, abs=0.05)
-    assert pose.source == "simulated"
+    assert pose.source == "file"  # it carries noise, so its error bars are not zero
     assert sum(path.stat().st_size for path in folder.glob(f"{NAME}.*")) < 200_000
 
 
