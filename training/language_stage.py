@@ -15,7 +15,7 @@ from assistant.model.modeling_poise import PoiseForConditionalGeneration
 from assistant.model.processing_poise import ModelInputs, PoiseProcessor
 from assistant.perception import POSE_TOKENIZER_FOLDER, Perception
 from assistant.pose.tokenizer import PoseTokenizer
-from assistant.tasks.commentary import label_continuations, label_prompt
+from assistant.tasks.commentary import label_continuations, label_prompt, prompt_pieces
 from assistant.tasks.window import cut_window, window_around
 from data_prep.drills.commentary import compose_dialogue, compose_spoken, compose_summary
 from data_prep.drills.records import Drill
@@ -130,7 +130,20 @@ def text_samples(run: Run, processor: PoiseProcessor, drills: Sequence[Drill]) -
     Of texts everything is learned, user turns too: the model has to learn the language first. Of
     codes the corrected ones.
     """
-    perception, samples = run.perception(), []
+    perception, samples = run.perception(), spoken_samples(run, processor, drills)
+    for copy in range(run.recipe.pretrain.windows_per_clip):
+        for learner, twin in plain_codes(drills, perception, run.recipe.seed + 100 + copy):
+            messages = render_messages("correction", learner_codes=learner, target=twin)
+            sample = token_sample(processor, messages, ModelInputs())
+            samples.append(ignore_guide(sample, len(learner), len(learner[0])))
+    return samples
+
+
+def spoken_samples(
+    run: Run, processor: PoiseProcessor, drills: Sequence[Drill]
+) -> list[TokenSample]:
+    """Speech with its summary, and a question about a commentary; every token is learned."""
+    samples: list[TokenSample] = []
     for i, drill in enumerate(drills):
         rng = np.random.default_rng([run.recipe.seed, 8, i])
         question, reply = compose_dialogue(drill, rng)[0]
@@ -146,11 +159,6 @@ def text_samples(run: Run, processor: PoiseProcessor, drills: Sequence[Drill]) -
         for messages in talks:
             ids = token_sample(processor, supervise(list(messages)), ModelInputs()).ids
             samples.append(TokenSample(ids, ids, [1.0] * len(ids), ModelInputs()))
-    for copy in range(run.recipe.pretrain.windows_per_clip):
-        for learner, twin in plain_codes(drills, perception, run.recipe.seed + 100 + copy):
-            messages = render_messages("correction", learner_codes=learner, target=twin)
-            sample = token_sample(processor, messages, ModelInputs())
-            samples.append(ignore_guide(sample, len(learner), len(learner[0])))
     return samples
 
 
@@ -182,41 +190,108 @@ def language_stage(run: Run) -> None:
     samples = multitask_samples(run, clips, library, processor)
     progress.say(f"{len(samples)} conversations, {sum(len(s.ids) for s in samples)} tokens")
     model = PoiseForConditionalGeneration.from_pretrained(run.folder / WORK / "pretrained")
-    torch.manual_seed(recipe.seed + 1)
-    new_tokens = processor.tokenizer.convert_tokens_to_ids(
-        special_tokens(perception.pose_tokenizer.codebook_size)
+    merged = lora_round(run, model, samples, processor, settings.steps, 1, progress)
+    finish(run, merged, processor, library)
+
+
+def refresh_stage(run: Run) -> None:
+    """A second round: the merged model learns text again, then LoRA on commentary above all.
+
+    The first round spends most tokens on pose codes; this one makes the commentary fluent.
+    """
+    recipe, settings = run.recipe, run.recipe.language
+    if not settings.refresh_steps:
+        return
+    progress, perception = Progress("refresh"), run.perception()
+    processor = load_processor(run.folder / LANGUAGE_FOLDER)
+    model = PoiseForConditionalGeneration.from_pretrained(run.folder / LANGUAGE_FOLDER)
+    told = [d for d in run.pool("perception") if d.level is not None]
+    train_steps(
+        model,
+        spoken_samples(run, processor, told),
+        processor,
+        steps=settings.refresh_text_steps,
+        batch_size=recipe.pretrain.batch_size,
+        learning_rate=recipe.pretrain.learning_rate / 2,
+        warmup=settings.warmup_steps,
+        weight_decay=settings.weight_decay,
+        precision=settings.precision,
+        seed=recipe.seed + 3,
+        progress=progress,
     )
-    wrapped = add_lora(model, recipe.lora, new_tokens)
+    library = Library.load(run.folder / LIBRARY_FOLDER)
+    clips = perceived_clips(run, run.pool("language"), perception, library, recipe.seed + 22)
+    samples = commentary_samples(run, clips, processor)
+    samples += multitask_samples(run, clips[::2], library, processor)
+    progress.say(f"{len(samples)} conversations, {sum(len(s.ids) for s in samples)} tokens")
+    merged = lora_round(run, model, samples, processor, settings.refresh_steps, 4, progress)
+    finish(run, merged, processor, library)
+
+
+def lora_round(
+    run: Run,
+    model: PoiseForConditionalGeneration,
+    samples: Sequence[TokenSample],
+    processor: PoiseProcessor,
+    steps: int,
+    seed: int,
+    progress: Progress,
+) -> PoiseForConditionalGeneration:
+    """Train a fresh adapter for `steps` and merge it."""
+    settings = run.recipe.language
+    torch.manual_seed(run.recipe.seed + seed)
+    new_tokens = processor.tokenizer.convert_tokens_to_ids(
+        special_tokens(model.config.codebook_size)
+    )
+    wrapped = add_lora(model, run.recipe.lora, new_tokens)
     trained = trainable(wrapped)  # after merging nothing tells them apart any more
     progress.say(f"trains {trained}")
     losses = train_steps(
         wrapped,
         samples,
         processor,
-        steps=settings.steps,
+        steps=steps,
         batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,
         warmup=settings.warmup_steps,
         weight_decay=settings.weight_decay,
         precision=settings.precision,
-        seed=recipe.seed + 2,
+        seed=run.recipe.seed + seed + 1,
         progress=progress,
     )
-    merged = wrapped.merge_and_unload()
-    engine = TransformersEngine(merged, processor)
-    merged.config.label_temperature = fit_label_temperature(run, engine, perception)
+    run.write_metrics(progress.name, {"loss": float(np.mean(losses[-50:])), "trainable": trained})
+    return wrapped.merge_and_unload()
+
+
+def finish(
+    run: Run,
+    merged: PoiseForConditionalGeneration,
+    processor: PoiseProcessor,
+    library: Library,
+) -> None:
+    """Calibrate the label, rate the library, and write both and the checkpoint's card."""
+    folder, engine = run.folder / LANGUAGE_FOLDER, TransformersEngine(merged, processor)
+    merged.config.label_temperature = fit_label_temperature(run, engine, run.perception())
     merged.save_pretrained(folder)
     processor.save_pretrained(folder)
     with_unconditional(library, engine).save(run.folder / LIBRARY_FOLDER)
-    run.write_metrics(
-        "language",
-        {
-            "loss": float(np.mean(losses[-50:])),
-            "label_temperature": merged.config.label_temperature,
-            "trainable": trained,
-        },
-    )
-    Checkpoint(run.folder, f"poise-{recipe.name}", LEVEL_BASIS).write()
+    Checkpoint(run.folder, f"poise-{run.recipe.name}", LEVEL_BASIS).write()
+
+
+def commentary_samples(
+    run: Run, clips: Sequence[PerceivedClip], processor: PoiseProcessor
+) -> list[TokenSample]:
+    """F_t alone, twice a clip in other words."""
+    samples = []
+    for i, clip in enumerate(clips):
+        rng = np.random.default_rng([run.recipe.seed, 14, i])
+        for _ in range(2):
+            messages = render_messages(
+                "commentary", target=compose_summary(clip.drill, rng), **prompt_pieces(clip.inputs)
+            )
+            weight = run.recipe.language.label_weight
+            samples.append(token_sample(processor, messages, clip.inputs, label_weight=weight))
+    return samples
 
 
 def perceived_clips(

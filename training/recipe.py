@@ -110,9 +110,13 @@ class LanguageSettings:
         label_weight: weight of the label's tokens in the loss.
         demonstration_dropout: probability that F_t sees no demonstration.
         video_share: share of clips that get video features.
+        refresh_text_steps: steps on text alone before the second round, of the merged model.
+        refresh_steps: LoRA steps of the second round, mostly on commentary.
     """
 
     steps: int = 900
+    refresh_text_steps: int = 0
+    refresh_steps: int = 0
     batch_size: int = 32
     learning_rate: float = 2e-3
     warmup_steps: int = 40

@@ -1,6 +1,6 @@
 """The stages of a recipe, in order; each writes its part of the checkpoint into the run folder.
 
-    pose_tokenizer -> video_encoder -> proficiency -> pretrain -> library -> language
+    pose_tokenizer -> video_encoder -> proficiency -> pretrain -> library -> language -> refresh
 
 The simulated pools are made again from the seed whenever a stage needs them. `work/` inside the run
 folder holds what is not shipped (the pretrained model, metrics).
@@ -16,7 +16,7 @@ from assistant.pose.normalise import normalise
 from assistant.pose.tokenizer import PoseTokenizer
 from assistant.video.encoder import VideoEncoder
 from training.experts import experts
-from training.language_stage import language_stage, pretrain_stage
+from training.language_stage import language_stage, pretrain_stage, refresh_stage
 from training.library import build_library
 from training.pose_tokenizer import PoseTokenizerSettings, train_pose_tokenizer
 from training.proficiency import ProficiencySettings, train_proficiency
@@ -93,4 +93,5 @@ STAGES: dict[str, Callable[[Run], None]] = {
     "pretrain": pretrain_stage,
     "library": library_stage,
     "language": language_stage,
+    "refresh": refresh_stage,
 }
