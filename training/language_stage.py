@@ -41,6 +41,7 @@ from training.tokenizer import train_tokenizer
 from training.video_features import rendered_features
 
 LEVEL_BASIS = "simulated drills"
+FIRST_ROUND = "first_round"
 # Seconds by which pretraining windows miss the moment, as an estimated moment may.
 MOMENT_SPREAD = 0.3
 
@@ -191,6 +192,7 @@ def language_stage(run: Run) -> None:
     progress.say(f"{len(samples)} conversations, {sum(len(s.ids) for s in samples)} tokens")
     model = PoiseForConditionalGeneration.from_pretrained(run.folder / WORK / "pretrained")
     merged = lora_round(run, model, samples, processor, settings.steps, 1, progress)
+    merged.save_pretrained(run.folder / WORK / FIRST_ROUND)
     finish(run, merged, processor, library)
 
 
@@ -204,7 +206,7 @@ def refresh_stage(run: Run) -> None:
         return
     progress, perception = Progress("refresh"), run.perception()
     processor = load_processor(run.folder / LANGUAGE_FOLDER)
-    model = PoiseForConditionalGeneration.from_pretrained(run.folder / LANGUAGE_FOLDER)
+    model = PoiseForConditionalGeneration.from_pretrained(run.folder / WORK / FIRST_ROUND)
     told = [d for d in run.pool("perception") if d.level is not None]
     train_steps(
         model,

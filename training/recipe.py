@@ -14,7 +14,7 @@ from assistant.errors import PoiseError
 from training.settings import build, checked, faults_of, read_yaml
 
 # Whole numbers that may be 0; all others count something and are at least 1.
-MAY_BE_ZERO: Final = ("seed", "steps", "warmup_steps")
+MAY_BE_ZERO: Final = ("seed", "steps", "warmup_steps", "refresh_text_steps", "refresh_steps")
 SHARES: Final = ("share", "dropout")
 
 

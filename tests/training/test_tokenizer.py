@@ -97,11 +97,7 @@ def test_a_typed_special_token_stays_text(tokenizer):
 
 def test_only_the_asked_assistant_turn_is_supervised(tokenizer):
     messages = render_messages(
-        "correction",
-        n_pose=2,
-        commentary="Proficiency Level: Novice.",
-        learner_codes=[[1, 2]],
-        target=[[3, 4]],
+        "correction", n_pose=2, commentary="Proficiency Level: Novice.", target=[[3, 4]]
     )
     encoded = tokenizer.apply_chat_template(
         messages, return_dict=True, return_assistant_tokens_mask=True
