@@ -46,8 +46,7 @@ def train(
     text = json.dumps(asdict(loaded), indent=1)
     (folder / "work" / "recipe.json").write_text(text + "\n", "utf-8")
     seconds = _run_stages(run, {stage: STAGES[stage]} if stage else STAGES)
-    if stage is None:
-        write_record(loaded, folder, seconds)
+    write_record(loaded, folder, seconds)
     print(folder if export is None else export_checkpoint(folder, export))
 
 

@@ -49,6 +49,9 @@ def stored_numbers(folder: Path) -> int:
 
 
 def write_record(recipe: Recipe, folder: Path, seconds: Mapping[str, float]) -> None:
-    """Write `work/training.json`."""
-    text = json.dumps(training_record(recipe, folder, seconds), indent=1, sort_keys=True)
-    (folder / WORK / RECORD_FILE).write_text(text + "\n", "utf-8")
+    """Write `work/training.json`; stages that were run before keep the time they took then."""
+    path = folder / WORK / RECORD_FILE
+    before = json.loads(path.read_text("utf-8"))["stage_minutes"] if path.is_file() else {}
+    whole = {name: minutes * 60 for name, minutes in before.items()} | dict(seconds)
+    text = json.dumps(training_record(recipe, folder, whole), indent=1, sort_keys=True)
+    path.write_text(text + "\n", "utf-8")
