@@ -30,7 +30,13 @@ def mini_test(
     cache: Annotated[
         Path, typer.Option(help="Where the test set lies or is made by `poise data drills`.")
     ] = Path("runs/mini-test"),
-    limit: Annotated[int | None, typer.Option(help="Clips of each condition, balanced.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Clips of each set, balanced.")] = None,
+    condition_limit: Annotated[
+        int | None, typer.Option(help="Clips of each further condition, balanced.")
+    ] = None,
+    ranked: Annotated[
+        int | None, typer.Option(help="Clips whose demonstrations are ranked, the slowest part.")
+    ] = None,
     real_poses: Annotated[
         Path | None, typer.Option(help="Real poses on which the pose tokenizer is measured too.")
     ] = None,
@@ -51,7 +57,8 @@ def mini_test(
     sets = {}
     for name, arguments in testset.CONDITIONS.items():
         whole = testset.load(cache, name, arguments)
-        sets[name] = replace(whole, clips=testset.balanced(whole.clips, limit))
+        most = limit if name == testset.STANDARD or condition_limit is None else condition_limit
+        sets[name] = replace(whole, clips=testset.balanced(whole.clips, most))
     trees = testset.load(cache, testset.TRAINING, testset.TRAINING_SET)
     with progress_bar("mini-test") as progress:
         result = suite.evaluate(
@@ -60,6 +67,7 @@ def mini_test(
             training=trees.clips,
             throws=throws,
             seed=seed,
+            ranked=ranked,
             log=lambda text: print(text, file=sys.stderr),
             progress=progress,
         )

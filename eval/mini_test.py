@@ -27,7 +27,7 @@ from eval.summaries import (
     shuffled_truth,
     summarise,
 )
-from eval.testset import STANDARD, TestClip, TestSet
+from eval.testset import STANDARD, TestClip, TestSet, balanced
 from eval.variants import SHUFFLES, CoachVariant, coach_all
 
 Log = Callable[[str], None]
@@ -186,6 +186,7 @@ def evaluate(
     training: Sequence[TestClip] = (),
     throws: Sequence[CoachInput] = (),
     seed: int = 0,
+    ranked: int | None = None,
     log: Log = lambda text: None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
@@ -195,10 +196,12 @@ def evaluate(
         sets: condition name to its clips; STANDARD is the one that targets are for.
         training: clips of other performers, for the boosted trees.
         throws: real poses for `pct_real_mm`.
+        ranked: for so many clips, balanced, demonstrations are ranked; None ranks for all.
     """
     clips = sets[STANDARD].clips
     log(f"coaching {len(clips)} clips")
-    scores = run_clips(coach, clips, seed=seed, progress=progress)
+    only = None if ranked is None else {clip.sample_id for clip in balanced(clips, ranked)}
+    scores = run_clips(CoachVariant(coach, only=only), clips, seed=seed, progress=progress)
     result = summarise(scores) | shuffled_truth(scores, seed) | tokenizer_error(coach, clips)
     result |= {"pct_real_mm": None, "pct_real_plain_mm": None}
     if throws:

@@ -3,7 +3,7 @@
 What a modality carries shows when it is shuffled between clips and everything else stays.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -32,6 +32,7 @@ class CoachVariant(Coach):
         coach: whose parts are used.
         shuffle: a name of SHUFFLES, or None for the coach as it is.
         retrieve: rank the demonstrations; without, it costs far less.
+        only: ids of the clips for which they are ranked; None ranks for all.
         correct: write the correction; without, it is the learner's own motion.
         seed: of the shuffle.
     """
@@ -42,6 +43,7 @@ class CoachVariant(Coach):
         *,
         shuffle: str | None = None,
         retrieve: bool = True,
+        only: Collection[str] | None = None,
         correct: bool = True,
         seed: int = 0,
     ) -> None:
@@ -55,6 +57,7 @@ class CoachVariant(Coach):
         )
         self.shuffle = shuffle
         self.retrieve = retrieve
+        self.only = only
         self.writes_corrections = correct
         self.rng = np.random.default_rng(seed)
 
@@ -76,7 +79,8 @@ class CoachVariant(Coach):
         return [item.window.joints for item in judged]
 
     def _retrieve(self, item, text) -> list[Ranked]:  # type: ignore[no-untyped-def]
-        return super()._retrieve(item, text) if self.retrieve else []
+        wanted = self.only is None or item.given.clip_id in self.only
+        return super()._retrieve(item, text) if self.retrieve and wanted else []
 
 
 def shuffle_inputs(
