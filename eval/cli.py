@@ -32,7 +32,7 @@ def mini_test(
     ] = Path("runs/mini-test"),
     limit: Annotated[int | None, typer.Option(help="Clips of each set, balanced.")] = None,
     condition_limit: Annotated[
-        int | None, typer.Option(help="Clips of each further condition, balanced.")
+        int | None, typer.Option(help="Clips of each further condition and shuffle, balanced.")
     ] = None,
     ranked: Annotated[
         int | None, typer.Option(help="Clips whose demonstrations are ranked, the slowest part.")
@@ -68,6 +68,7 @@ def mini_test(
             throws=throws,
             seed=seed,
             ranked=ranked,
+            shuffled=condition_limit,
             log=lambda text: print(text, file=sys.stderr),
             progress=progress,
         )

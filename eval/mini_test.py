@@ -187,6 +187,7 @@ def evaluate(
     throws: Sequence[CoachInput] = (),
     seed: int = 0,
     ranked: int | None = None,
+    shuffled: int | None = None,
     log: Log = lambda text: None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
@@ -197,6 +198,7 @@ def evaluate(
         training: clips of other performers, for the boosted trees.
         throws: real poses for `pct_real_mm`.
         ranked: for so many clips, balanced, demonstrations are ranked; None ranks for all.
+        shuffled: so many clips, balanced, are answered with shuffled inputs; None takes all.
     """
     clips = sets[STANDARD].clips
     log(f"coaching {len(clips)} clips")
@@ -216,7 +218,7 @@ def evaluate(
         if name != STANDARD:
             log(f"condition {name}")
             result["conditions"][name] = summarise(run_clips(cheap, others.clips, seed=seed))
-    result["shuffled_inputs"] = shuffles(coach, clips, seed=seed, log=log)
+    result["shuffled_inputs"] = shuffles(coach, balanced(clips, shuffled), seed=seed, log=log)
     result["by_activity"] = by_activity(scores)
     result["intervals"] = intervals(scores, seed)
     result["tests"] = paired_tests(scores)

@@ -191,6 +191,7 @@ def language_stage(run: Run) -> None:
     samples = multitask_samples(run, clips, library, processor)
     progress.say(f"{len(samples)} conversations, {sum(len(s.ids) for s in samples)} tokens")
     model = PoiseForConditionalGeneration.from_pretrained(run.folder / WORK / "pretrained")
+    model.match_embeddings()
     merged = lora_round(run, model, samples, processor, settings.steps, 1, progress)
     merged.save_pretrained(run.folder / WORK / FIRST_ROUND)
     finish(run, merged, processor, library)

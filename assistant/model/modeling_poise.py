@@ -64,6 +64,18 @@ class PoiseForConditionalGeneration(PoisePreTrainedModel, GenerationMixin):
     def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
         self.language_model.set_output_embeddings(new_embeddings)
 
+    @torch.no_grad()
+    def match_embeddings(self) -> None:
+        """Give every feature row the spread of the language model's token embeddings.
+
+        ProfVLM section 3.3 aligns the two distributions by learned parameters; this is where they
+        start. Rows far smaller than tokens are drowned by the residual stream and hardly read.
+        """
+        spread = self.get_input_embeddings().weight.std()
+        for name, parameter in self.named_parameters():
+            if name.endswith("align.scale"):
+                parameter.mul_(spread / parameter.square().mean().sqrt())
+
     def rows(self, modality: str, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Embedding rows [N, width] of one modality, absent items dropped, in reading order.
 
