@@ -71,7 +71,7 @@ class PoiseForConditionalGeneration(PoisePreTrainedModel, GenerationMixin):
         ProfVLM section 3.3 aligns the two distributions by learned parameters; this is where they
         start. Rows far smaller than tokens are drowned by the residual stream and hardly read.
         """
-        spread = self.get_input_embeddings().weight.std()
+        spread = torch.std(self.language_model.get_input_embeddings().weight)
         for name, parameter in self.named_parameters():
             if name.endswith("align.scale"):
                 parameter.mul_(spread / parameter.square().mean().sqrt())
