@@ -28,7 +28,7 @@ def render_card(results: Path = RESULTS) -> str:
     import jinja2
 
     mini, real = (_stored(results / name) for name in ("mini_test.json", "real_poses.json"))
-    training = {"shared_machine": False} | _stored(results / "training.json")
+    training = {"shared_machine": False, "note": ""} | _stored(results / "training.json")
     template = jinja2.Template(
         TEMPLATE.read_text("utf-8"), undefined=jinja2.StrictUndefined, trim_blocks=True
     )
