@@ -50,9 +50,9 @@ def _remark(remark: Mapping[str, Any]) -> str:
     if shown:
         verdict = "supported" if remark["supported"] else "not supported by the measurement"
         line += (
-            f"\n      {_words(shown['quantity'])} {shown['value']:.0f} ± {shown['error']:.0f}"
-            f" {shown['unit']}, simulated experts {shown['expert_mean']:.0f} ±"
-            f" {shown['expert_std']:.0f}: {verdict}"
+            f"\n      {_words(shown['quantity'])} {_short(shown['value'])} ±"
+            f" {_short(shown['error'])} {shown['unit']}, simulated experts {_short(shown['expert_mean'])} ±"
+            f" {_short(shown['expert_std'])}: {verdict}"
         )
     return line
 
@@ -63,3 +63,8 @@ def _measurements(record: Mapping[str, Any]) -> list[str]:
         for m in record["measurements"]
     ]
     return ["Measurements:", *rows] if rows else []
+
+
+def _short(value: float) -> str:
+    """Whole numbers from ten on, else one decimal."""
+    return f"{value:.0f}" if abs(value) >= 10 else f"{value:.1f}"
