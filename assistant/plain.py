@@ -49,10 +49,10 @@ def _remark(remark: Mapping[str, Any]) -> str:
     shown = remark["evidence"]
     if shown:
         verdict = "supported" if remark["supported"] else "not supported by the measurement"
+        mine = f"{_short(shown['value'])} ± {_short(shown['error'])} {shown['unit']}"
+        experts = f"{_short(shown['expert_mean'])} ± {_short(shown['expert_std'])}"
         line += (
-            f"\n      {_words(shown['quantity'])} {_short(shown['value'])} ±"
-            f" {_short(shown['error'])} {shown['unit']}, simulated experts {_short(shown['expert_mean'])} ±"
-            f" {_short(shown['expert_std'])}: {verdict}"
+            f"\n      {_words(shown['quantity'])} {mine}, simulated experts {experts}: {verdict}"
         )
     return line
 
