@@ -37,14 +37,14 @@ FEW = ("--performers", "4", "--clips", "4", "--split", "test", "--distractors", 
 
 @pytest.mark.slow
 def test_the_suite_gives_every_key_and_the_same_numbers_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     conditions = {"standard": FEW, "clean": (*FEW, "--noise", "clean")}
     monkeypatch.setattr(testset, "CONDITIONS", conditions)
     monkeypatch.setattr(testset, "TRAINING_SET", (*FEW, "--seed", "5"))
     command = ["eval", "mini-test", "--cache", str(tmp_path / "sets"), "--limit", "8", "--json"]
     assert main(command) == 0
-    first = json.loads(capsys.readouterr().out)
+    first = json.loads(capfd.readouterr().out)
     assert set(KEYS) <= set(first)
     assert first["n"] == 8
     assert first["schema_valid"] == 1.0
@@ -56,5 +56,5 @@ def test_the_suite_gives_every_key_and_the_same_numbers_twice(
     assert len(first["sets"]["standard"]["sha256"]) == 64
 
     assert main(command) == 0
-    second = json.loads(capsys.readouterr().out)
+    second = json.loads(capfd.readouterr().out)
     assert first == second
