@@ -12,7 +12,7 @@ from importlib import resources
 from typing import Any
 
 from assistant.errors import PoiseError
-from prompts.vocabulary import NEEDS_IMPROVEMENT, POLARITIES, REGIONS
+from prompts.vocabulary import NEEDS_IMPROVEMENT, POLARITIES
 
 SCHEMA_VERSION = 1
 
@@ -156,8 +156,3 @@ def region_polarity_f1(
         false_positive=sum(len(p - e) for p, e in pairs),
         false_negative=sum(len(e - p) for p, e in pairs),
     )
-
-
-def region_sets(regions: Mapping[str, int]) -> set[tuple[str, int]]:
-    """(region, polarity) of the mentioned regions, in the order-free form that scoring wants."""
-    return {(name, regions[name]) for name in REGIONS if regions.get(name, 2) != 2}
