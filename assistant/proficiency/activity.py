@@ -19,7 +19,9 @@ SPAN_MARGIN_SECONDS: Final = 0.5
 _SMOOTH_SECONDS: Final = 0.4
 _SHORTEST_SECONDS: Final = 0.4
 _LONGEST_GAP_SECONDS: Final = 5.0
-_SPAN_THRESHOLD: Final = 0.5
+# A run starts where the probability is above the first and reaches the second somewhere.
+_SPAN_EDGE: Final = 0.25
+_SPAN_PEAK: Final = 0.5
 
 
 def smooth(values: np.ndarray, frames: int) -> np.ndarray:
@@ -39,12 +41,13 @@ def active_span(probability: np.ndarray, fps: float) -> tuple[float, float] | No
         None where there is no run of at least 0.4 s.
     """
     smoothed = smooth(probability, round(_SMOOTH_SECONDS * fps))
-    above = np.concatenate([[False], smoothed > _SPAN_THRESHOLD, [False]])
+    above = np.concatenate([[False], smoothed > _SPAN_EDGE, [False]])
     edges = np.flatnonzero(np.diff(above.astype(int)))
     runs = [
         (a, b)
         for a, b in edges.reshape(-1, 2)
         if b - a >= min(_SHORTEST_SECONDS * fps, len(probability))
+        and smoothed[a:b].max() > _SPAN_PEAK
     ]
     if not runs:
         return None

@@ -366,4 +366,5 @@ def _row(output: Stage1Output, row: int, frames: int) -> Stage1Output:
         frame_activity=output.frame_activity[one, :frames],
         attention=output.attention[one, :, :frames],
         faults=output.faults[one],
+        severity=output.severity[one],
     )

@@ -34,7 +34,8 @@ class Stage1Config:
         features: columns of the frame features.
         activities: names the activity head knows, the drills that can be judged first.
         known: how many of them can be judged.
-        faults: names of the faults of the auxiliary head (training signal only).
+        faults: names of the faults of the auxiliary head, which is trained on drills.
+        fault_evidence: a severity head beside it, and the level head reads both.
         width: channels; dilations: one residual block each, in frames of 1/15 s.
         mean_values, spread_values: numbers a pooling keeps of weighted mean and deviation.
     """
@@ -43,6 +44,7 @@ class Stage1Config:
     activities: tuple[str, ...]
     known: int
     faults: tuple[str, ...] = ()
+    fault_evidence: bool = False
     width: int = 112
     dilations: tuple[int, ...] = (1, 2, 4, 8, 2)
     mean_values: int = 48
@@ -86,6 +88,7 @@ class Stage1Output:
     frame_activity: Tensor  # [B, T, A] logits
     attention: Tensor  # [B, 7, T], sums to 1 over valid frames
     faults: Tensor  # [B, n_faults] logits
+    severity: Tensor  # [B, n_faults] of a fault if it is there, about 0..1
 
 
 class DilatedBlock(nn.Module):
@@ -132,11 +135,13 @@ class Stage1(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.polarity = nn.ModuleList(nn.Linear(pooled, len(POLARITIES)) for _ in REGIONS)
         self.activity = nn.Linear(pooled, len(config.activities))
-        self.level = nn.Sequential(
-            nn.Linear(N_POOLS * pooled, width), nn.GELU(), nn.Linear(width, N_LEVELS)
-        )
-        # Even without faults a layer of at least one output, so that the module list is fixed.
-        self.faults = nn.Linear(N_POOLS * pooled, max(len(config.faults), 1))
+        names, flat = len(config.faults), N_POOLS * pooled
+        self.faults = nn.Linear(flat, max(names, 1))
+        # The level is, above all, how many faults there are and how severe they are.
+        read = flat + 2 * names if config.fault_evidence else flat
+        if config.fault_evidence:
+            self.severity = nn.Linear(flat, max(names, 1))
+        self.level = nn.Sequential(nn.Linear(read, width), nn.GELU(), nn.Linear(width, N_LEVELS))
 
     def standardise(self, mean: Tensor, std: Tensor) -> None:
         """Set the input statistics [D], [D] of the training frames."""
@@ -145,7 +150,6 @@ class Stage1(nn.Module):
 
     def forward(self, features: Tensor, valid: Tensor) -> Stage1Output:
         """features [B, T, D], valid [B, T] bool with at least one True a row."""
-        config = self.config
         keep = valid.unsqueeze(-1).to(features.dtype)  # [B, T, 1]
         x = (features - self.feature_mean) / self.feature_std * keep
         h = self.stem(x)
@@ -157,16 +161,27 @@ class Stage1(nn.Module):
         pooled = self._pool(h, attention)  # [B, 7, P]
         flat = self.dropout(pooled.flatten(1))
         regions = [head(pooled[:, i]) for i, head in enumerate(self.polarity)]
+        faults, severity, evidence = self._evidence(flat)
         return Stage1Output(
-            level=self.level(flat).float(),
+            level=self.level(evidence).float(),
             activity=self.activity(pooled[:, GLOBAL_POOL]).float(),
             polarity=torch.stack(regions, dim=1).float(),
             features=pooled,
             action=action,
             frame_activity=self.frame_activity(h).float(),
             attention=attention,
-            faults=self.faults(flat).float()[:, : len(config.faults)],
+            faults=faults,
+            severity=severity,
         )
+
+    def _evidence(self, flat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Fault logits [B, n], severities [B, n] (0 without that head), the level's input."""
+        names = len(self.config.faults)
+        faults = self.faults(flat).float()[:, :names]
+        if not self.config.fault_evidence:
+            return faults, torch.zeros_like(faults), flat
+        severity, present = self.severity(flat).float()[:, :names], faults.sigmoid()
+        return faults, severity, torch.cat([flat, present, present * severity], dim=-1)
 
     def _attend(self, h: Tensor, action: Tensor, valid: Tensor) -> Tensor:
         """Softmax over valid frames, weaker where the frame is in no repetition: [B, 7, T]."""

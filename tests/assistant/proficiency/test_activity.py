@@ -90,3 +90,11 @@ def test_the_score_separates_and_survives_its_arrays() -> None:
     again = OpenSet.from_arrays(fitted.arrays())
     assert again.score(logits, features, activity) == pytest.approx(score, rel=1e-4, abs=1e-4)
     assert again.threshold == fitted.threshold
+
+
+def test_a_run_begins_before_its_peak_and_needs_one() -> None:
+    p = np.full(150, 0.05)
+    p[45:60], p[60:75], p[75:90] = 0.35, 0.9, 0.35
+    start, end = active_span(p, FPS)
+    assert start == pytest.approx(2.5, abs=0.2) and end == pytest.approx(6.5, abs=0.2)
+    assert active_span(np.minimum(p, 0.4), FPS) is None

@@ -15,10 +15,16 @@ from assistant.proficiency.stage1 import (
 )
 
 
-@pytest.fixture(scope="module")
-def net() -> Stage1:
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "fault_evidence"])
+def net(request: pytest.FixtureRequest) -> Stage1:
     torch.manual_seed(0)
-    config = Stage1Config(features=9, activities=("a", "b", "walk"), known=2, faults=("f", "g"))
+    config = Stage1Config(
+        features=9,
+        activities=("a", "b", "walk"),
+        known=2,
+        faults=("f", "g"),
+        fault_evidence=request.param,
+    )
     return Stage1(config).eval()
 
 
@@ -47,7 +53,7 @@ def test_junk_in_padding_changes_nothing(net: Stage1) -> None:
     valid = torch.ones(3, 55, dtype=torch.bool)
     valid[1, 30:] = False
     row = net(padded, valid)
-    for name in ("level", "activity", "polarity", "features", "faults"):
+    for name in ("level", "activity", "polarity", "features", "faults", "severity"):
         torch.testing.assert_close(getattr(row, name)[1:2], getattr(alone, name))
     torch.testing.assert_close(row.action[1:2, :30], alone.action)
     torch.testing.assert_close(row.attention[1:2, :, :30], alone.attention)
@@ -92,3 +98,15 @@ def test_a_short_clip_is_one_window() -> None:
 def test_configuration_names_all_its_faults() -> None:
     with pytest.raises(PoiseError, match=r"known 3.*spread_values"):
         Stage1Config(features=9, activities=("a",), known=3, spread_values=99)
+
+
+def test_the_level_reads_the_faults_only_with_that_evidence(net: Stage1) -> None:
+    clip, valid = torch.randn(2, 30, 9), torch.ones(2, 30, dtype=torch.bool)
+    before = net(clip, valid)
+    with torch.no_grad():
+        net.faults.bias += 3.0
+        after = net(clip, valid)
+        net.faults.bias -= 3.0
+    assert not torch.allclose(before.faults, after.faults)
+    assert torch.allclose(before.level, after.level) != net.config.fault_evidence
+    assert bool(before.severity.any()) == net.config.fault_evidence

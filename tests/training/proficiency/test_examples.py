@@ -7,13 +7,13 @@ from assistant.clip import PoseSequence
 from assistant.pose.normalise import FEATURE_DIM, REST_POSE, ROOT_PRESENT_COLUMN
 from data_prep.drills.records import Drill, Fault
 from prompts.vocabulary import CORRECT, NEEDS_IMPROVEMENT, NOT_MENTIONED, REGIONS
-from training.proficiency_examples import IGNORE, Disturbance, make_example
+from training.proficiency.examples import IGNORE, Disturbance, make_example
 
 ACTIVITIES = ("bodyweight_squat", "walk")
 FAULTS = ("bodyweight_squat:head_drop", "bodyweight_squat:heel_rise")
 STILL = Disturbance(
-    crop_share=0, joined_share=0, tempo=0, tilt=0, turn=0, slow_share=0, view_share=0,
-    contact_share=0,
+    whole_share=1, crop_share=0, joined_share=0, tempo=0, tilt=0, turn=0,
+    slow_share=0, view_share=0, contact_share=0,
 )  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def test_a_whole_clip_keeps_all_its_targets() -> None:
 
 
 def test_a_fault_that_was_cut_away_is_not_asked_for() -> None:
-    always = Disturbance(**{**STILL.__dict__, "crop_share": 1.0, "margin": 0.01})
+    always = Disturbance(**{**STILL.__dict__, "whole_share": 0, "crop_share": 1.0, "margin": 0.01})
     seen = set()
     for seed in range(30):
         example = make_example(drill(), np.random.default_rng(seed), always, ACTIVITIES, FAULTS)

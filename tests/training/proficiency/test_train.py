@@ -14,15 +14,13 @@ from data_prep.drills.records import Drill
 from data_prep.drills.simulate import simulate_many
 from training.proficiency import (
     ProficiencySettings,
-    action_times,
-    calibrate,
     cross_fit_scores,
-    fault_region_f1,
     fit_temperature,
-    folds_by_participant,
-    level_metrics,
     train_proficiency,
 )
+from training.proficiency.calibration import calibrate, folds_by_participant
+from training.proficiency.metrics import fault_region_f1, level_metrics
+from training.proficiency.open_set import action_times
 
 TINY = ProficiencySettings(steps=4, copies=1, width=16, dilations=(1, 2), frames_per_batch=2000)
 

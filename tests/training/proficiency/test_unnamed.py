@@ -7,7 +7,7 @@ from assistant.pose.normalise import PERCEPTION_FPS
 from assistant.skeleton import LEFT_ANKLE, LEFT_HIP, LEFT_KNEE, RIGHT_ANKLE, RIGHT_HIP, RIGHT_KNEE
 from data_prep.drills.records import Drill
 from data_prep.drills.simulate import simulate_many
-from training.proficiency_unnamed import MAKERS, UNNAMED, join, make_unnamed, stretch, tilt
+from training.proficiency.unnamed import MAKERS, UNNAMED, join, make_unnamed, stretch, tilt
 
 
 @pytest.fixture(scope="module")

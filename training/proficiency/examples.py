@@ -20,7 +20,7 @@ from assistant.pose.normalise import (
 )
 from data_prep.drills.noise import add_pose_noise
 from prompts.vocabulary import NEEDS_IMPROVEMENT, REGIONS
-from training.proficiency_unnamed import UNNAMED, join, stretch, tilt
+from training.proficiency.unnamed import UNNAMED, join, stretch, tilt
 
 if TYPE_CHECKING:
     from data_prep.drills.simulate import Drill
@@ -33,7 +33,8 @@ class Disturbance:
     """How strongly examples are disturbed; shares in 0..1.
 
     Attributes:
-        crop_share: cut to some consecutive repetitions; margin: seconds left around them.
+        whole_share: the whole clip; crop_share: some consecutive repetitions only; the rest is
+            cut to all repetitions; margin: seconds left around them, at most.
         joined_share: another motion of 1.5 to 6 s stands before or after.
         tempo: largest relative change of speed; tilt: degrees of gravity error (3 sigma).
         turn: degrees of heading error (uniform).
@@ -44,17 +45,18 @@ class Disturbance:
         confidence: lowest mean confidence that is drawn; it says nothing about the level.
     """
 
-    crop_share: float = 0.4
+    whole_share: float = 0.25
+    crop_share: float = 0.25
     margin: float = 1.0
     joined_share: float = 0.15
     tempo: float = 0.18
     tilt: float = 10.0
     turn: float = 12.0
     slow_noise: float = 25.0
-    slow_share: float = 0.45
-    view_share: float = 0.4
-    view_noise: tuple[float, float] = (30.0, 130.0)
-    contact_share: float = 0.3
+    slow_share: float = 0.55
+    view_share: float = 0.3
+    view_noise: tuple[float, float] = (20.0, 100.0)
+    contact_share: float = 0.15
     confidence: float = 0.6
 
 
@@ -65,6 +67,7 @@ class Example:
     Attributes:
         features: [T, D]; action: [T] 0/1; frame_activity: [T].
         activity, level: one number; polarity: [6]; faults: [n_faults] 0/1 or IGNORE.
+        severity: [n_faults] 0..1, 0 where the fault is not there.
         where: [6, T] True on frames of a fault of the region.
     """
 
@@ -75,6 +78,7 @@ class Example:
     level: int
     polarity: np.ndarray
     faults: np.ndarray
+    severity: np.ndarray
     where: np.ndarray
 
 
@@ -125,14 +129,16 @@ def _cut(drill: "Drill", rng: np.random.Generator, disturbance: Disturbance) -> 
     """Some consecutive repetitions with margins, or all of the clip with a jittered start."""
     pose = drill.pose
     start, end = 0.0, pose.duration
-    if drill.repetitions and rng.random() < disturbance.crop_share:
-        first = int(rng.integers(len(drill.repetitions)))
-        last = int(rng.integers(first, len(drill.repetitions)))
-        start = drill.repetitions[first][0] - rng.uniform(0, disturbance.margin)
-        end = drill.repetitions[last][1] + rng.uniform(0, disturbance.margin)
-    elif drill.repetitions:
+    draw, count = rng.random(), len(drill.repetitions)
+    if count and draw < disturbance.whole_share:
         start = min(rng.uniform(0, 0.5), drill.repetitions[0][0])
         end = max(pose.duration - rng.uniform(0, 0.5), drill.repetitions[-1][1])
+    elif count:
+        some = draw < disturbance.whole_share + disturbance.crop_share
+        first = int(rng.integers(count)) if some else 0
+        last = int(rng.integers(first, count)) if some else count - 1
+        start = drill.repetitions[first][0] - rng.uniform(0, disturbance.margin)
+        end = drill.repetitions[last][1] + rng.uniform(0, disturbance.margin)
     elif drill.activity != UNNAMED:
         start = float(rng.uniform(0, max(pose.duration - 2.0, 0.0)) * (rng.random() < 0.5))
         end = start + max(rng.uniform(1.5, pose.duration), 1.5)
@@ -186,6 +192,7 @@ def _targets(
         frame_activity[action == 0] = IGNORE
     polarity = np.full(len(REGIONS), IGNORE)
     present = np.full(len(faults), IGNORE)
+    severity = np.zeros(len(faults), dtype=np.float32)
     where = np.zeros((len(REGIONS), frames), dtype=bool)
     if known:
         seen = [f for f in drill.faults if f.start >= kept[0] - 0.1 and f.end <= kept[1] + 0.1]
@@ -196,12 +203,13 @@ def _targets(
             polarity[row] = IGNORE if region in gone else drill.regions[region]
         present[:] = 0
         for fault in seen:
-            present[list(faults).index(fault_key(drill.activity, fault.name))] = 1
+            column = list(faults).index(fault_key(drill.activity, fault.name))
+            present[column], severity[column] = 1, fault.severity
             polarity[REGIONS.index(fault.region)] = NEEDS_IMPROVEMENT
             where[REGIONS.index(fault.region)] |= (
                 inside & (times >= fault.start) & (times <= fault.end)
             )
     return Example(
         features, action, frame_activity, index, level,
-        polarity, present, where,
+        polarity, present, severity, where,
     )  # fmt: skip

@@ -27,6 +27,8 @@ from data_prep.drills.records import Drill
 
 UNNAMED: Final = "unnamed"
 _ANKLE_HEIGHT: Final = 0.08
+_CHIMERA_LEGS: Final = ("walk", "sit_down", "balance")
+_DEEP_LEGS: Final = ("bodyweight_squat", "forward_lunge")
 _UPPER: Final = slice(0, LEFT_HIP)
 
 
@@ -83,7 +85,8 @@ def fragment(drill: Drill, others: Sequence[Drill], rng: np.random.Generator) ->
 
 
 def uneven_legs(drill: Drill, others: Sequence[Drill], rng: np.random.Generator) -> PoseSequence:
-    """One leg moves half a repetition later than the other, or not at all."""
+    """One leg moves half a repetition later than the other, or not at all (squats only: the legs
+    of a throw move too little for that to make it something else)."""
     pose = drill.pose.resample(PERCEPTION_FPS)
     start, end = drill.repetitions[0]
     frames = np.arange(len(pose))
@@ -100,9 +103,11 @@ def uneven_legs(drill: Drill, others: Sequence[Drill], rng: np.random.Generator)
 
 
 def chimera(drill: Drill, others: Sequence[Drill], rng: np.random.Generator) -> PoseSequence:
-    """The legs of a distractor under the upper body of a drill."""
+    """Legs that walk, sit down or balance under the upper body of a drill (a throw over standing
+    or jumping legs is still a throw)."""
     upper = drill.pose.resample(PERCEPTION_FPS)
-    lower = others[int(rng.integers(len(others)))].pose.resample(PERCEPTION_FPS)
+    legs = [d for d in others if d.activity in _CHIMERA_LEGS] or others
+    lower = legs[int(rng.integers(len(legs)))].pose.resample(PERCEPTION_FPS)
     first = round(drill.repetitions[0][0] * PERCEPTION_FPS)
     first = max(min(first - int(rng.integers(0, 15)), len(upper) - 2), 0)
     count = min(len(upper) - first, len(lower))
@@ -152,7 +157,9 @@ def make_unnamed(
     made = []
     for i in range(count):
         rng = np.random.default_rng([seed, i])
-        kind, drill = kinds[i % len(kinds)], known[int(rng.integers(len(known)))]
+        kind = kinds[i % len(kinds)]
+        pool = [d for d in known if kind != "uneven_legs" or d.activity in _DEEP_LEGS] or known
+        drill = pool[int(rng.integers(len(pool)))]
         pose = MAKERS[kind](drill, others, rng)
         silent = replace(drill, activity=UNNAMED, level=None, rating=None, pose=pose, twin=None)
         made.append(

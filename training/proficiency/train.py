@@ -1,0 +1,143 @@
+"""Train Stage 1, the open-set score, the prototypes and the ordinal calibration.
+
+Who sees whom: Stage 1 and the prototypes are fitted on the performers of pool A only;
+temperature, CDFs and CORAL on those of pool B; the open-set score on validation performers.
+`calibration.cross_fit_scores` gives the language model's training clips (pool B) scores that were
+fitted without their own performer.
+
+    poise train mini --stage proficiency
+"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assistant.errors import PoiseError
+from assistant.pose.normalise import FEATURE_DIM
+from assistant.proficiency.activity import OpenSet
+from assistant.proficiency.assess import Assessor, FrameEncoder
+from assistant.proficiency.coral import Calibration, OrdinalHead
+from assistant.proficiency.stage1 import Stage1, Stage1Config
+from data_prep.drills.records import Drill
+from training.proficiency.calibration import calibrate
+from training.proficiency.examples import fault_key
+from training.proficiency.metrics import evaluate_proficiency
+from training.proficiency.open_set import (
+    OPEN_SET_CLIPS,
+    fit_bank,
+    fit_known_features,
+    fit_open_set,
+)
+from training.proficiency.poses import mixed_poses, noisy_poses
+from training.proficiency.settings import ProficiencySettings
+from training.proficiency.stage1 import Progress, make_examples, train_stage1
+from training.proficiency.unnamed import make_unnamed
+
+
+def train_proficiency(
+    pool_a: Sequence[Drill],
+    pool_b: Sequence[Drill],
+    validation: Sequence[Drill],
+    pose_tokenizer: FrameEncoder | None,
+    settings: ProficiencySettings,
+    seed: int,
+    folder: str | Path | None,
+    progress: Progress = print,
+    known: Sequence[str] | None = None,
+) -> tuple[Assessor, dict[str, Any]]:
+    """Train all parts from a seed and write them to `folder` (unless None).
+
+    Args:
+        pool_a, pool_b, validation: drills with distractors among them; no shared performers.
+        pose_tokenizer: embeds frames for the margin of the "pose" stream; None leaves it out.
+        known: order of the activities that can be judged; None sorts those with a level.
+    Returns:
+        The assessor, and metrics on the validation clips.
+    Raises:
+        PoiseError: when the pools share a performer.
+    """
+    _check_pools(pool_a, pool_b, validation)
+    started = time.monotonic()
+
+    def say(text: str) -> None:
+        progress(f"{text}, {time.monotonic() - started:.0f} s")
+
+    assessor = fit_open_set_model(pool_a, validation, settings, seed, say, known)
+    if pose_tokenizer is not None:
+        assessor.frame_encoder = pose_tokenizer
+        noisy_a = noisy_poses(pool_a, settings.calibration_noise, seed + 1)
+        assessor.banks = {"pose": fit_bank(pool_a, noisy_a, pose_tokenizer)}
+    scored = [d for d in pool_b if d.level is not None]
+    calibrate(assessor, scored, noisy_poses(scored, settings.calibration_noise, seed + 3), settings)
+    say("calibrated")
+    clips = with_unnamed(validation, settings, seed + 11)
+    noisy_v = noisy_poses(clips, settings.calibration_noise, seed + 2)
+    metrics = evaluate_proficiency(assessor, clips, noisy_v)
+    metrics["train_seconds"] = time.monotonic() - started
+    if folder is not None:
+        assessor.save_pretrained(folder)
+    return assessor, metrics
+
+
+def fit_open_set_model(
+    pool_a: Sequence[Drill],
+    validation: Sequence[Drill],
+    settings: ProficiencySettings,
+    seed: int,
+    progress: Progress = print,
+    known: Sequence[str] | None = None,
+) -> Assessor:
+    """Stage 1 on pool A and the open-set score on validation; prototypes and CORAL are missing."""
+    known = known or sorted({d.activity for d in pool_a if d.level is not None})
+    clips = with_unnamed(pool_a, settings, seed + 10)
+    others = sorted({d.activity for d in clips} - set(known))
+    config = Stage1Config(
+        features=FEATURE_DIM,
+        activities=(*known, *others),
+        known=len(known),
+        faults=tuple(sorted({fault_key(d.activity, f.name) for d in pool_a for f in d.faults})),
+        fault_evidence=settings.fault_evidence,
+        width=settings.width,
+        dilations=settings.dilations,
+        dropout=settings.dropout,
+    )
+    examples = make_examples(clips, config, settings, seed)
+    progress(f"{len(examples)} examples")
+    assessor = _untuned(train_stage1(examples, config, settings, seed, progress))
+    known_a = [d for d in pool_a if d.level is not None][:OPEN_SET_CLIPS]
+    gaussians = fit_known_features(
+        assessor, known_a, noisy_poses(known_a, settings.calibration_noise, seed + 1)
+    )
+    odd = with_unnamed(validation, settings, seed + 11)
+    assessor.open_set = fit_open_set(assessor, gaussians, odd, mixed_poses(odd, settings, seed + 4))
+    return assessor
+
+
+def with_unnamed(drills: Sequence[Drill], settings: ProficiencySettings, seed: int) -> list[Drill]:
+    """The drills and, last, `unnamed_share` of nameless motions made from them."""
+    count = round(settings.unnamed_share * len(drills))
+    return [*drills, *make_unnamed(drills, count, seed)] if count else list(drills)
+
+
+def _check_pools(*pools: Sequence[Drill]) -> None:
+    seen: set[str] = set()
+    for pool in pools:
+        people = {drill.participant_id for drill in pool}
+        if seen & people:
+            raise PoiseError(
+                "pools share performers", got=", ".join(sorted(seen & people)[:3]),
+                expected="each performer in one pool, or scores would not be out-of-sample",
+            )  # fmt: skip
+        seen |= people
+
+
+def _untuned(stage1: Stage1) -> Assessor:
+    """An assessor whose open set accepts all and whose calibration says nothing."""
+    known, pooled = stage1.config.known, stage1.config.pooled
+    eye = np.tile(np.eye(pooled), (known, 1, 1))
+    open_set = OpenSet(np.zeros((known, pooled)), eye, np.zeros(2), 0.0, 0.0)
+    head = OrdinalHead(np.zeros((3, 7)), np.zeros(3))
+    return Assessor(stage1, open_set, {}, Calibration({}, head))
