@@ -6,7 +6,7 @@ import numpy as np
 
 from assistant.clip import PoseSequence
 from assistant.demos.library import Demonstration
-from assistant.pose.alignment import dtw
+from assistant.pose.dtw import dtw, frame_distances
 
 
 def aligned_demonstration(demonstration: Demonstration, learner: PoseSequence) -> PoseSequence:
@@ -16,9 +16,7 @@ def aligned_demonstration(demonstration: Demonstration, learner: PoseSequence) -
     demonstration frames that were matched to it.
     """
     shown = demonstration.pose().resample(learner.fps)
-    distance = np.linalg.norm(learner.joints[:, None] - shown.joints[None], axis=-1).mean(
-        -1
-    )  # [learner frames, demonstration frames]
+    distance = frame_distances(learner.joints, shown.joints)  # [learner, demonstration frames]
     matched: list[list[int]] = [[] for _ in range(len(learner))]
     for mine, theirs in dtw(distance):
         matched[mine].append(theirs)

@@ -1,7 +1,7 @@
-"""Similarity alignment of bodies and motions: Procrustes, PA-MPJPE, windows and time warping.
+"""Similarity alignment of bodies and motions: Procrustes and PA-MPJPE, by NumPy's batched SVD.
 
-Millimetres out for metres in. The best rotation is a proper one (the determinant is corrected),
-so a mirrored body never aligns to zero.
+Searching many windows is `windows`, time warping `dtw`. Millimetres out for metres in. The best
+rotation is a proper one (the determinant is corrected), so a mirrored body never aligns to zero.
 """
 
 from typing import NamedTuple
@@ -89,67 +89,10 @@ def clip_aligned_mpjpe(a: np.ndarray, b: np.ndarray, *, scale: bool = False) -> 
     return float(pa_mpjpe(flat_a, flat_b, scale=scale))
 
 
-def sliding_pa_mpjpe(long: np.ndarray, short: np.ndarray) -> np.ndarray:
-    """The mean per-frame PA-MPJPE of `short` laid over every window of `long`.
-
-    Args:
-        long: [F, J, 3] metres.
-        short: [W, J, 3], W <= F; each of its frames is the target of the alignment.
-
-    Returns:
-        [F - W + 1] millimetres; the smallest is the best window.
-    """
-    long, short = np.asarray(long), np.asarray(short)
-    frames, window = len(long), len(short)
-    if not 0 < window <= frames:
-        raise PoiseError(
-            "no window to slide", got=f"{window} frames over {frames}", expected="1 to all of them"
-        )
-    cost = pair_pa_mpjpe(long, short)  # [F, W]
-    start = np.arange(frames - window + 1)[:, None]
-    return cost[start + np.arange(window), np.arange(window)].mean(axis=1)
-
-
 def pair_pa_mpjpe(a: np.ndarray, b: np.ndarray, *, rows: int = 256) -> np.ndarray:
     """PA-MPJPE of every frame of a [F, J, 3] onto every frame of b [W, J, 3]: [F, W] mm."""
     parts = [pa_mpjpe(a[i : i + rows, None], b[None]) for i in range(0, len(a), rows)]
     return np.concatenate(parts)
-
-
-def dtw(cost: np.ndarray) -> list[tuple[int, int]]:
-    """The monotone path of least total cost from the first pair to the last.
-
-    Args:
-        cost: [N, M] finite, N, M > 0; steps (1, 0), (0, 1), (1, 1) weigh the same, and of equal
-            ones the diagonal is taken.
-
-    Returns:
-        Pairs (i, j) in order, from (0, 0) to (N - 1, M - 1).
-    """
-    total = accumulated_cost(cost)
-    i, j = np.array(total.shape) - 1
-    path = [(int(i), int(j))]
-    while i or j:
-        options = [(i - 1, j - 1), (i - 1, j), (i, j - 1)]
-        i, j = min((o for o in options if min(o) >= 0), key=lambda o: total[o])
-        path.append((int(i), int(j)))
-    return path[::-1]
-
-
-def accumulated_cost(cost: np.ndarray) -> np.ndarray:
-    """Least cost [N, M] of reaching each pair, anti-diagonal by anti-diagonal."""
-    cost = np.asarray(cost, dtype=np.float64)
-    if cost.ndim != 2 or not cost.size or not np.isfinite(cost).all():
-        raise PoiseError("no cost to warp", got=f"shape {cost.shape}", expected="finite [N, M]")
-    n, m = cost.shape
-    total = np.full((n + 1, m + 1), np.inf)
-    total[0, 0] = 0.0
-    for diagonal in range(n + m - 1):
-        i = np.arange(max(0, diagonal - m + 1), min(n, diagonal + 1))
-        j = diagonal - i
-        best = np.minimum(np.minimum(total[i, j + 1], total[i + 1, j]), total[i, j])
-        total[i + 1, j + 1] = cost[i, j] + best
-    return total[1:, 1:]
 
 
 def _checked(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,35 @@
+"""`poise bench`: its table, its keys, and what the alignment kernel must reach."""
+
+import json
+
+import pytest
+
+from assistant.bench import BENCHES, in_turns, run_bench, spread
+from assistant.cli import run_command
+from assistant.errors import PoiseError
+
+
+def test_align_prints_one_object_with_the_agreed_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command("bench", ["align", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert {"ours", "baseline", "ratio", "unit", "machine"} <= set(result)
+    assert len(result["baseline"]) == len(result["ratio"]) == len(result["baselines"]) == 2
+    one_by_one, batched = result["ratio"]
+    assert one_by_one >= 100 and batched >= 10
+    assert result["dtw"]["ms"]["min"] <= 1.0
+    assert result["projection"]["hours"]["median"] <= 10
+    told = result["spread"]["ratio"][0]
+    assert told["min"] <= told["median"] <= told["max"]
+
+
+def test_an_unknown_benchmark_names_the_known_ones() -> None:
+    with pytest.raises(PoiseError, match=", ".join(BENCHES)):
+        run_bench("nothing")
+
+
+def test_works_take_turns() -> None:
+    order: list[str] = []
+    spent = in_turns([lambda: order.append("a"), lambda: order.append("b")], 3)
+    assert order == ["a", "b"] * 3
+    assert [len(times) for times in spent] == [3, 3]
+    assert spread([3.0, 1.0, 2.00004]) == {"median": 2.0, "min": 1.0, "max": 3.0}
