@@ -6,11 +6,16 @@ pose and the twin as their difference to the clean pose where there is one.
 
     records = read_samples(Path("runs/mini-test"))
     records[0]["pose"].joints   # [F, 17, 3], what a model may see
+
+Both directions stream: `write_samples` takes any iterable and `iterate_samples` gives one record
+after the other, so a dataset may be larger than the memory.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import shutil
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +27,7 @@ from assistant.packing import POSE_STEP, pack, pack_integers, quantise, unpack, 
 from prompts.vocabulary import REGIONS, VIEWS
 
 SCHEMA_VERSION: Final = 1
+ROWS_IN_MEMORY: Final = 64
 GAZE_STEP: Final = 0.5  # degrees
 INFO_FILE: Final = "poise.json"
 
@@ -58,33 +64,43 @@ COLUMNS: Final[Mapping[str, str]] = {
     "score_vector": "14 numbers",
     "origin": "where the row is from",
 }
+FEATURE_KINDS: Final = ("omnivore_video", "maws_clip_2b")
+# Columns that only some datasets have; a dataset without them reads as null.
+OPTIONAL_COLUMNS: Final[Mapping[str, str]] = {
+    "features": "kind of FEATURE_KINDS to view name to .pt path, relative to the dataset",
+}
 
 
 def write_samples(
-    samples: Iterable[Mapping[str, Any]], folder: Path, info: Mapping[str, Any] | None = None
+    samples: Iterable[Mapping[str, Any]],
+    folder: Path,
+    info: Mapping[str, Any] | None = None,
+    *,
+    optional: Collection[str] = (),
 ) -> str:
     """Write records as a dataset; returns the sha256 of their content.
 
     Args:
-        samples: records; missing keys are written as null, unknown keys are an error.
-        folder: is created; must be empty or missing.
-        info: stored beside the dataset in `poise.json`.
+        samples: records; missing keys are written as null, unknown keys are an error. A generator
+            is drained row by row: only a few rows are in memory at a time.
+        folder: is created; must be empty or missing. If anything fails it is empty again.
+        info: stored beside the dataset in `poise.json`; a mapping that the generator fills is read
+            after the last row.
+        optional: which of OPTIONAL_COLUMNS the dataset has.
 
     Raises:
         PoiseError: the folder is in use or cannot be written, a record has unknown keys.
     """
-    from datasets import Dataset
-
     _check_folder(folder)
-    rows = [_encode(sample) for sample in samples]
-    sha = fingerprint(rows)
-    dataset = Dataset.from_list(rows, features=_features())
     try:
-        dataset.save_to_disk(str(folder))
-        record = {"schema_version": SCHEMA_VERSION, "rows": len(rows), "sha256": sha}
+        rows, sha = _write_rows(samples, folder, [*COLUMNS, *optional])
+        record = {"schema_version": SCHEMA_VERSION, "rows": rows, "sha256": sha}
         text = json.dumps(record | dict(info or {}), indent=1, sort_keys=True)
         (folder / INFO_FILE).write_text(text + "\n", "utf-8")
-    except OSError as fault:
+    except BaseException as fault:
+        _empty(folder)
+        if not isinstance(fault, OSError):
+            raise
         raise PoiseError(
             f"cannot write dataset {folder}", got=str(fault), remedy="name another folder"
         ) from fault
@@ -97,10 +113,20 @@ def read_samples(folder: Path) -> list[dict[str, Any]]:
     Raises:
         PoiseError: no dataset there, or of another schema version.
     """
+    return list(iterate_samples(folder))
+
+
+def iterate_samples(folder: Path) -> Iterator[dict[str, Any]]:
+    """The records of a dataset one after the other, decoded when they are asked for.
+
+    Raises:
+        PoiseError: no dataset there, or of another schema version.
+    """
     from datasets import load_from_disk
 
     read_info(folder)
-    return [_decode(row) for row in load_from_disk(str(folder))]
+    for row in load_from_disk(str(folder)):
+        yield dict.fromkeys(OPTIONAL_COLUMNS) | _decode(row)
 
 
 def read_info(folder: Path) -> dict[str, Any]:
@@ -129,12 +155,44 @@ def read_info(folder: Path) -> dict[str, Any]:
     return info
 
 
-def fingerprint(rows: Sequence[Mapping[str, Any]]) -> str:
-    """sha256 over encoded rows in order: the same for the same samples, on any machine."""
+def _write_rows(
+    samples: Iterable[Mapping[str, Any]], folder: Path, columns: list[str]
+) -> tuple[int, str]:
+    """Write the dataset's own files; returns how many rows and the sha256 over them in order.
+
+    The rows go to a scratch file first, since the library divides a dataset into files by its
+    whole size; the files that it then writes are those of a dataset made in memory.
+    """
+    from datasets import Dataset
+    from datasets.arrow_writer import ArrowWriter
+
     digest = hashlib.sha256()
-    for row in rows:
-        digest.update(json.dumps(row, sort_keys=True, default=bytes.hex).encode() + b"\n")
-    return digest.hexdigest()
+    count = 0
+    features = _features(columns)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".rows-") as scratch:
+        path = f"{scratch}/rows.arrow"
+        with ArrowWriter(features=features, path=path, writer_batch_size=ROWS_IN_MEMORY) as writer:
+            for sample in samples:
+                row = _encode(sample, columns)
+                digest.update(json.dumps(row, sort_keys=True, default=bytes.hex).encode() + b"\n")
+                writer.write(row)
+                count += 1
+            if count:
+                writer.finalize()
+        written = Dataset.from_file(path) if count else Dataset.from_list([], features=features)
+        # The library's own cache key would depend on the scratch file's name.
+        written._fingerprint = digest.hexdigest()[:16]
+        written.save_to_disk(str(folder))
+    return count, digest.hexdigest()
+
+
+def _empty(folder: Path) -> None:
+    """Remove what a failed writing left; the folder was empty before."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _check_folder(folder: Path) -> None:
@@ -154,13 +212,13 @@ def _check_folder(folder: Path) -> None:
         )
 
 
-def _encode(sample: Mapping[str, Any]) -> dict[str, Any]:
-    unknown = sorted(set(sample) - set(COLUMNS))
+def _encode(sample: Mapping[str, Any], columns: list[str]) -> dict[str, Any]:
+    unknown = sorted(set(sample) - set(columns))
     if unknown:
         raise PoiseError(
-            "unknown keys in a sample", got=", ".join(unknown), expected=", ".join(COLUMNS)
+            "unknown keys in a sample", got=", ".join(unknown), expected=", ".join(columns)
         )
-    row: dict[str, Any] = {key: sample.get(key) for key in COLUMNS}
+    row: dict[str, Any] = {key: sample.get(key) for key in columns}
     clean: PoseSequence | None = row["pose_clean"]
     base = None if clean is None else quantise(clean.joints, POSE_STEP)
     for key in ("pose", "twin"):
@@ -200,8 +258,16 @@ def _decode(row: Mapping[str, Any]) -> dict[str, Any]:
     sample["gaze"] = None if row["gaze"] is None else unpack(row["gaze"])
     sample["steps"] = None if row["steps"] is None else unpack(row["steps"]).astype(np.int64)
     if sample["views"] is not None:
-        sample["views"] = {k: v for k, v in sample["views"].items() if v is not None}
+        sample["views"] = _present(sample["views"])
+    if sample.get("features") is not None:
+        sample["features"] = {
+            kind: paths for kind, views in sample["features"].items() if (paths := _present(views))
+        }
     return sample
+
+
+def _present(paths: Mapping[str, str | None] | None) -> dict[str, str]:
+    return {key: path for key, path in (paths or {}).items() if path is not None}
 
 
 def _decode_pose(record: Mapping[str, Any] | None, base: np.ndarray | None) -> PoseSequence | None:
@@ -219,7 +285,7 @@ def _decode_pose(record: Mapping[str, Any] | None, base: np.ndarray | None) -> P
     return PoseSequence(joints, confidence, record["fps"], record["source"], record["world"])
 
 
-def _features() -> Any:
+def _features(columns: list[str]) -> Any:
     from datasets import Features, Value
 
     text, number, small = Value("string"), Value("float32"), Value("int8")
@@ -233,7 +299,7 @@ def _features() -> Any:
     }
     span = [{"start": number, "end": number}]
     fault = {"name": text, "region": text, "severity": number, "start": number, "end": number}
-    kinds: dict[str, Any] = dict.fromkeys(COLUMNS, text)
+    kinds: dict[str, Any] = dict.fromkeys(columns, text)
     kinds |= dict.fromkeys(("pose", "pose_clean", "twin"), pose)
     kinds |= {key: Value("binary") for key in ("gaze", "steps")}
     kinds |= {key: [number] for key in ("span", "score_vector")}
@@ -241,6 +307,8 @@ def _features() -> Any:
     kinds |= {"level": small, "rating": small, "faults": [fault]}
     kinds |= {"moments": span, "repetitions": span}
     kinds["views"] = dict.fromkeys(VIEWS, text)
+    if "features" in kinds:
+        kinds["features"] = {kind: dict.fromkeys(VIEWS, text) for kind in FEATURE_KINDS}
     kinds["regions"] = dict.fromkeys(REGIONS, small)
     kinds["atomic_actions"] = [{"t": number, "action": text}]
     kinds["dialogues"] = [{"question": text, "answer": text}]

@@ -1,6 +1,5 @@
 """Pose files in and out: `.npz` (joints, fps, confidence) and Ego-Exo4D body JSON."""
 
-import json
 import os
 import tempfile
 import zipfile
@@ -178,13 +177,24 @@ def _load_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def _egoexo_people(path: Path) -> dict[int, dict[str, tuple[float, float, float]]]:
-    """Frame number to joint name to position, of frames with any 3D joint."""
+    """Frame number to joint name to position, of frames with any 3D joint.
+
+    Frames are parsed one at a time: a take of ten minutes is a file of some 200 MB.
+    """
+    import ijson
+
     expected = 'Ego-Exo4D body JSON, {"<frame>": [{"annotation3D": {"left-hip": {x, y, z}}}]}'
+    found = {}
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        found = {int(number): _person(people) for number, people in data.items() if _person(people)}
-    except (ValueError, TypeError, KeyError, AttributeError) as fault:
-        raise _bad(path, f"{type(fault).__name__}: {fault}", expected) from fault
+        with path.open("rb") as file:
+            for number, people in ijson.kvitems(file, "", use_float=True):
+                if person := _person(people):
+                    found[int(number)] = person
+    except (ijson.JSONError, ValueError, TypeError, KeyError, AttributeError) as fault:
+        broken = isinstance(fault, ijson.JSONError)
+        reason = "broken JSON" if broken else type(fault).__name__
+        first_line = str(fault).partition("\n")[0]
+        raise _bad(path, f"{reason}: {first_line}", expected) from fault
     if not found:
         raise _bad(path, "no frame with 3D joints", expected)
     return found

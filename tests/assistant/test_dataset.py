@@ -1,12 +1,21 @@
 """Samples survive the disk; bad folders and keys are named."""
 
 import json
+import weakref
 
 import numpy as np
 import pytest
 
 from assistant.clip import PoseSequence
-from assistant.dataset import COLUMNS, INFO_FILE, read_samples, write_samples
+from assistant.dataset import (
+    COLUMNS,
+    INFO_FILE,
+    OPTIONAL_COLUMNS,
+    ROWS_IN_MEMORY,
+    iterate_samples,
+    read_samples,
+    write_samples,
+)
 from assistant.errors import PoiseError
 from assistant.packing import POSE_STEP, pack, unpack
 
@@ -63,7 +72,7 @@ def test_what_is_written_is_read(tmp_path):
     written = [sample(0), sample(1, pose=single, twin=None, views=None), {"sample_id": "empty"}]
     write_samples(written, tmp_path / "set", {"preset": "none"})
     first, second, third = read_samples(tmp_path / "set")
-    assert set(first) == set(COLUMNS)
+    assert set(first) == set(COLUMNS) | set(OPTIONAL_COLUMNS)
     for key in ("pose", "pose_clean", "twin"):
         np.testing.assert_allclose(first[key].joints, written[0][key].joints, atol=4e-4)
     for key in ("sample_id", "level", "regions", "faults", "moments", "dialogues", "views"):
@@ -99,3 +108,61 @@ def test_bad_folders_and_keys(tmp_path):
     (tmp_path / "old" / INFO_FILE).write_text('{"schema_version": 99}')
     with pytest.raises(PoiseError, match="schema version 99"):
         read_samples(tmp_path / "old")
+
+
+def test_a_generator_is_drained_row_by_row(tmp_path):
+    """Same files and sha as from a list, and no more rows alive than one batch."""
+    seen = []
+
+    def rows():
+        for seed in range(3 * ROWS_IN_MEMORY):
+            record = sample(seed % 4, sample_id=f"s{seed}")
+            seen.append(weakref.ref(record["pose"].joints))
+            yield record
+            most.append(sum(ref() is not None for ref in seen))
+
+    most = []
+    sha = write_samples(rows(), tmp_path / "stream")
+    listed = [sample(seed % 4, sample_id=f"s{seed}") for seed in range(3 * ROWS_IN_MEMORY)]
+    assert write_samples(listed, tmp_path / "list") == sha
+    name = "data-00000-of-00001.arrow"
+    assert (tmp_path / "stream" / name).read_bytes() == (tmp_path / "list" / name).read_bytes()
+    assert max(most) <= 2
+    read = iterate_samples(tmp_path / "stream")
+    assert next(read)["sample_id"] == "s0"
+    assert len(list(read)) == 3 * ROWS_IN_MEMORY - 1
+
+
+def test_the_bytes_of_a_stored_set_do_not_change(tmp_path):
+    """Tables name datasets by this hash: it was the same before rows were streamed."""
+    still = PoseSequence(
+        np.arange(153, dtype=np.float32).reshape(3, 17, 3), np.ones((3, 17), "f4"), 30.0
+    )
+    record = {"sample_id": "a", "level": 1, "pose": still, "views": {"ego": "a.mp4"}}
+    sha = write_samples([record], tmp_path / "set")
+    assert sha == "dff5ff22d84811c9a1e2b3b5305f555a4ae0fbd3f9cf8d3278d318450d3d30c5"
+
+
+def test_a_failing_source_leaves_nothing_behind(tmp_path):
+    def rows():
+        yield sample(0)
+        raise PoiseError("the source broke")
+
+    with pytest.raises(PoiseError, match="the source broke"):
+        write_samples(rows(), tmp_path / "set")
+    assert list((tmp_path / "set").iterdir()) == []
+    write_samples([sample(0)], tmp_path / "set")
+
+
+def test_optional_columns(tmp_path):
+    paths = {"omnivore_video": {"ego": "f/a.pt", "exo2": "f/b.pt"}}
+    write_samples(
+        [sample(0, features=paths), sample(1)], tmp_path / "with", optional=("features",)
+    )
+    first, second = read_samples(tmp_path / "with")
+    assert first["features"] == paths
+    assert second["features"] is None
+    with pytest.raises(PoiseError, match="unknown keys in a sample; got: features"):
+        write_samples([sample(0, features=paths)], tmp_path / "without")
+    write_samples([sample(0)], tmp_path / "without")
+    assert read_samples(tmp_path / "without")[0]["features"] is None

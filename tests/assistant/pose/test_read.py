@@ -277,8 +277,10 @@ def test_gaps_get_confidence_zero_and_interpolated_positions(tmp_path, moving):
 @pytest.mark.parametrize(
     ("text", "got"),
     [
-        ("hello", "JSONDecodeError: Expecting value: line 1 column 1 (char 0)"),
-        ("[1, 2]", "AttributeError: 'list' object has no attribute 'items'"),
+        ("hello", "broken JSON: lexical error: invalid char in json text."),
+        ('{"1": [{"annotation3D": {', "broken JSON: parse error: premature EOF"),
+        ("[1, 2]", "no frame with 3D joints"),
+        ('{"1": [7]}', "AttributeError: 'int' object has no attribute 'get'"),
         ("{}", "no frame with 3D joints"),
         ('{"a": [{"annotation3D": {"nose": {"x": 0, "y": 0, "z": 0}}}]}', "ValueError: "),
         ('{"1": [{"annotation3D": {"tail": {"x": 0}}}]}', "ValueError: unknown joint 'tail'"),
