@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from assistant.errors import PoiseError
+from data_prep.egoexo4d.cli import register as register_egoexo4d
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+register_egoexo4d(app)
 
 
 @app.callback()
@@ -45,11 +47,13 @@ def drills(
     result: dict[str, object] = {}
     if output is not None:
         from assistant.progress import progress_bar
+        from data_prep.card import write_card
         from data_prep.drills.build import build_dataset, named_source
 
         source = named_source(preset, performers, clips, seed, split, distractors)
         with progress_bar("simulating") as progress:
             result |= build_dataset(source, output, noise, progress)
+        write_card(output)
     if gallery is not None:
         from data_prep.drills.gallery import draw_gallery
 

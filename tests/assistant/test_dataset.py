@@ -156,9 +156,7 @@ def test_a_failing_source_leaves_nothing_behind(tmp_path):
 
 def test_optional_columns(tmp_path):
     paths = {"omnivore_video": {"ego": "f/a.pt", "exo2": "f/b.pt"}}
-    write_samples(
-        [sample(0, features=paths), sample(1)], tmp_path / "with", optional=("features",)
-    )
+    write_samples([sample(0, features=paths), sample(1)], tmp_path / "with", optional=("features",))
     first, second = read_samples(tmp_path / "with")
     assert first["features"] == paths
     assert second["features"] is None
