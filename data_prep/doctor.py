@@ -46,22 +46,18 @@ _SECONDS_OFF: Final = 1.0
 _SHOWN: Final = 10
 
 
-def diagnose(root: Path, *, open_videos: bool, progress: Progress) -> dict[str, Any]:
+def diagnose(layout: Layout, *, open_videos: bool, progress: Progress) -> dict[str, Any]:
     """Check a download.
 
     Args:
-        root: its folder.
+        layout: the download.
         open_videos: read every video to its end; otherwise only see whether it is there.
         progress: called with labelled takes checked and in all.
 
     Returns:
         root, takes and labelled (how many), counts (problem to how many), problems (problem to
         names), all keys of PROBLEMS always there.
-
-    Raises:
-        PoiseError: the folder holds no Ego-Exo4D.
     """
-    layout = Layout(root)
     findings = Findings()
     takes, known = _labelled(layout, findings)
     _check_references(layout, known, findings)
@@ -76,7 +72,7 @@ def diagnose(root: Path, *, open_videos: bool, progress: Progress) -> dict[str, 
             progress(number, len(takes))
     problems = {problem: findings.names.get(problem, []) for problem in PROBLEMS}
     return {
-        "root": str(root),
+        "root": str(layout.root),
         "takes": len(known),
         "labelled": len(takes),
         "videos_opened": open_videos,
@@ -122,7 +118,7 @@ def _labelled(layout: Layout, findings: Findings) -> tuple[list[Take], set[str]]
 def _listed(
     layout: Layout, found: Mapping[str, Take], findings: Findings
 ) -> tuple[list[Take], set[str]]:
-    """The takes that takes.json lists, and all that it lists; phantoms are named elsewhere."""
+    """The takes that takes.json lists, and all uids in it; all takes and none if it is broken."""
     known: set[str] = set()
 
     def listed() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -135,13 +131,14 @@ def _listed(
     for uid in joined.names.get("takes_twice_in_takes_json", []):
         findings.add("takes_twice_in_takes_json", uid)
     broken = any(str(layout.takes) in text for text in findings.names.get("files_unreadable", []))
-    if broken:  # what comes behind the break is no phantom
-        takes, known = list(found.values()), known | set(found)
-    return takes, known
+    return (list(found.values()), set()) if broken else (takes, known)
 
 
 def _check_references(layout: Layout, known: set[str], findings: Findings) -> None:
-    """Read all other annotation files to their ends; name the takes that takes.json lacks."""
+    """Read all other annotation files to their ends; name the takes that takes.json lacks.
+
+    `known` is empty where takes.json is broken: then nobody can tell.
+    """
     phantoms: dict[str, dict[str, None]] = {}  # in order, each once
     for kind in KINDS:
         for split in SPLITS:
@@ -149,7 +146,7 @@ def _check_references(layout: Layout, known: set[str], findings: Findings) -> No
             # The demonstrator files were read and named already.
             quiet = Findings() if kind == DEMONSTRATOR else findings
             for uid, _ in _entries(layout, path, quiet, needed=split != "test"):
-                if uid not in known:
+                if known and uid not in known:
                     phantoms.setdefault(uid, {})[path.name] = None
     for uid, files in phantoms.items():
         findings.add("phantom_takes", f"{uid}: {', '.join(files)}")

@@ -30,11 +30,12 @@ def egoexo4d(
     """Read an Ego-Exo4D download into samples: each labelled take, each comment's window."""
     from assistant.progress import progress_bar
     from data_prep.egoexo4d.convert import convert
+    from data_prep.egoexo4d.layout import Layout
     from data_prep.egoexo4d.rows import Window
 
-    window = Window(before, after)
+    layout, window = Layout(root), Window(before, after)
     with progress_bar("reading takes") as progress:
-        result = convert(root, output, split, activity or [], window, progress)
+        result = convert(layout, output, split, activity or [], window, progress)
     if as_json:
         print(json.dumps(result))
         return
@@ -52,7 +53,9 @@ def doctor(
     """List what is missing, broken or implausible in an Ego-Exo4D download, by name."""
     from assistant.progress import progress_bar
     from data_prep.doctor import diagnose, report_lines
+    from data_prep.egoexo4d.layout import Layout
 
+    layout = Layout(root)
     with progress_bar("checking takes") as progress:
-        report = diagnose(root, open_videos=videos, progress=progress)
+        report = diagnose(layout, open_videos=videos, progress=progress)
     print(json.dumps(report) if as_json else "\n".join(report_lines(report)))

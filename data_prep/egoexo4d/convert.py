@@ -31,7 +31,7 @@ REPORT_FILE: Final = "report.json"
 
 
 def convert(
-    root: Path,
+    layout: Layout,
     folder: Path,
     split: str,
     activities: Sequence[str],
@@ -41,7 +41,7 @@ def convert(
     """Write the dataset, its notes, report and card; returns what was written.
 
     Args:
-        root: the download.
+        layout: the download.
         folder: new or empty.
         split: an official split, or "all".
         activities: scenarios or tasks; none: all.
@@ -52,7 +52,6 @@ def convert(
         PoiseError: a file of annotations cannot be read, a label is unknown, too many files of
             takes are broken, or the folder cannot be written. Nothing is left behind then.
     """
-    layout = Layout(root)
     findings = Findings()
     takes = read_takes(layout, findings)
     takes = chosen(takes, split, activities, "test" in layout.splits(DEMONSTRATOR))

@@ -2,9 +2,10 @@
 
 Assumed sizes: 5,035 takes in takes.json (v2), 3,481 of them labelled (466 of these in val, as in
 the papers; the rest in train), 3 experts a take with 11 comments of some 60 words each (117,812
-commented sentences are published), 120 atomic descriptions a take (432,000 are published), 12 good
-executions and tips. Half of the labelled takes have an automatic pose, of 10 s; three have one of
-ten minutes with the 2D points of five cameras, the longest to be expected. There are no films.
+commented sentences are published), 120 atomic descriptions a take (432,000 are published) and as
+many rejected ones, 12 good executions and tips. Half of the labelled takes have an automatic pose,
+of 10 s; three takes of ten minutes, the longest to be expected, have one of their full length with
+the 2D points of five cameras. There are no films.
 
     python -m data_prep.egoexo4d.miniature DIR --full-size [--scale 0.1]
 """
@@ -30,6 +31,7 @@ LISTED: Final = 12
 SECONDS: Final = 158.0
 LONG_SECONDS: Final = 600
 LONG_POSES: Final = 3
+POSE_SECONDS: Final = 10
 _WORDS: Final = (
     "so what i really like here is how the shoulders stay level while the hips start to turn and "
     "that gives the arm room but then the foot lands a little bit early and you can see the knee "
@@ -38,7 +40,7 @@ _WORDS: Final = (
 )
 _SCENARIOS: Final = ("Basketball", "Soccer", "Rock Climbing", "Dance", "Music", "Cooking")
 # takes.json of v2 carries the capture's and all streams' metadata with every take.
-_STREAMS: Final = 40
+_STREAMS: Final = 80
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,14 @@ class _Person:
     @property
     def uid(self) -> str:
         return uid_of(self.name)
+
+    @property
+    def has_pose(self) -> bool:
+        return self.number % 2 == 0 and self.split != "none"
+
+    @property
+    def is_long(self) -> bool:
+        return self.has_pose and self.number < 2 * LONG_POSES
 
 
 def write_full_size(root: Path, scale: float = 1.0) -> dict[str, Any]:
@@ -70,7 +80,7 @@ def write_full_size(root: Path, scale: float = 1.0) -> dict[str, Any]:
         _write_list(base / f"proficiency_demonstration_{split}.json", map(_lists, theirs))
         _write_map(base / f"expert_commentary_{split}.json", theirs, _spoken)
         _write_map(base / f"atomic_descriptions_{split}.json", theirs, _written)
-    poses = _write_poses(root, people, min(LONG_POSES, labelled // 2), scale)
+    poses = _write_poses(root, [person for person in people if person.has_pose])
     files = [path for path in root.rglob("*.json") if path.is_file()]
     shared = [path for path in files if "ego_pose" not in path.parts]
     return {
@@ -85,7 +95,7 @@ def write_full_size(root: Path, scale: float = 1.0) -> dict[str, Any]:
 
 
 def _metadata(person: _Person) -> dict[str, Any]:
-    entry = take_entry(person.name, person.uid, SECONDS, ())
+    entry = take_entry(person.name, person.uid, LONG_SECONDS if person.is_long else SECONDS, ())
     stream = {"is_collage": False, "width": 3840, "height": 2160, "relative_path": "x" * 300}
     return entry | {"frame_aligned_videos": {f"stream{i}": stream for i in range(_STREAMS)}}
 
@@ -133,24 +143,21 @@ def _written(person: _Person) -> list[dict[str, Any]]:
         | view
         for i in range(DESCRIPTIONS)
     ]
-    return [{"annotation_uid": person.uid, "rejected": "0", "descriptions": lines}]
+    return [
+        {"annotation_uid": f"{person.uid}-{k}", "rejected": str(k), "descriptions": lines}
+        for k in (0, 1)
+    ]
 
 
-def _write_poses(root: Path, people: list[_Person], long: int, scale: float) -> int:
-    """Poses of every second take; the first ones are long. Returns how many."""
+def _write_poses(root: Path, people: list[_Person]) -> int:
+    """Returns how many; a scaled tree keeps the longest takes, since memory depends on them."""
     rng = np.random.default_rng(0)
     folder = root / "annotations/ego_pose/train/body/automatic"
-    folder.mkdir(parents=True, exist_ok=True)
-    posed = people[::2]
-    for number, person in enumerate(posed):
-        if number < long:
-            # A scaled tree keeps the longest takes: memory depends on them.
-            seconds, cameras = LONG_SECONDS, 5
-        else:
-            seconds, cameras = 10, 1
+    for person in people:
+        seconds, cameras = (LONG_SECONDS, 5) if person.is_long else (POSE_SECONDS, 1)
         frames = iter_body(rng, 30 * seconds, cameras)
         _write_object(folder / f"{person.uid}.json", frames)
-    return len(posed)
+    return len(people)
 
 
 def iter_body(rng: np.random.Generator, frames: int, cameras: int) -> Iterator[tuple[str, Any]]:

@@ -25,6 +25,9 @@ def test_a_set_of_ones_own(tmp_path, capsys):
     assert told["clips"] == len(records) == 8
     assert told["performers"] == len({r["participant_id"] for r in records}) == 2
     assert told["sha256"] == read_info(folder)["sha256"]
+    card = (folder / "README.md").read_text()
+    assert card.startswith("# Simulated drills\n\n8 rows, 2 participants, 8 takes;")
+    assert told["sha256"] in card
     for record in records:
         moved = np.linalg.norm(record["pose"].joints - record["pose_clean"].joints, axis=-1)
         assert abs(1000 * moved.mean() - 15) < 0.2
