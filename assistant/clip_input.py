@@ -1,9 +1,11 @@
 """What the user names on the command line to a clip with a pose.
 
 A CLIP is a video, a pose file, or an Ego-Exo4D body JSON; an `.npz` of the same stem beside a video
-is its pose. A lone video counts as the view exo1.
+is its pose. A lone video counts as the view exo1. With a calibration, the exo views are
+triangulated.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,7 +18,9 @@ from assistant.progress import Progress
 from prompts.vocabulary import VIEWS
 
 if TYPE_CHECKING:
+    from assistant.pose.camera import Camera
     from assistant.pose.estimate import PoseEstimate
+    from assistant.pose.multiview import Quality
 
 VIDEO_SUFFIXES: Final = (".mp4", ".mov", ".webm")
 LONE_VIEW: Final = "exo1"
@@ -32,12 +36,15 @@ class PoseResult:
     Attributes:
         pose: the learner's motion.
         estimate: None where the pose was given.
-        view: the view that was estimated from, None where the pose was given.
+        view: the view that was estimated from, of several the one that agrees best; None where the
+            pose was given.
+        quality: how well the views of a triangulated pose agree.
     """
 
     pose: PoseSequence
     estimate: "PoseEstimate | None" = None
     view: str | None = None
+    quality: "Quality | None" = None
 
 
 def load_clip(clip: Path | None, views: dict[str, Path], pose: Path | None) -> Clip:
@@ -88,16 +95,40 @@ def load_clip(clip: Path | None, views: dict[str, Path], pose: Path | None) -> C
     return Clip(stem.stem, films, None if pose_path is None else read_pose(pose_path))
 
 
-def resolve_pose(
-    clip: Clip, *, progress: Progress | None = None, pose_model: Path | None = None
-) -> PoseResult:
-    """The clip's pose: as given, else estimated from the exo view that shows the person best.
+def load_cameras(clip: Clip, calibration: Path) -> "dict[str, Camera]":
+    """The camera of each exo view of a clip.
 
-    With several exo views, each is estimated by itself and the one with the highest mean
-    confidence is taken.
+    Raises:
+        PoiseError: the clip has a pose already, or a fault of `calibration.read_calibration` or
+            `match_cameras`.
+    """
+    from assistant.pose.calibration import match_cameras, read_calibration
+
+    if clip.pose is not None:
+        raise PoiseError(
+            f"two sources of the pose of {clip.clip_id}",
+            got=f"a pose file and the calibration {calibration}",
+            expected="one of them",
+            remedy="leave --calibration out, or move the pose file away from the films",
+        )
+    return match_cameras(read_calibration(calibration), _exo(clip))
+
+
+def resolve_pose(
+    clip: Clip,
+    *,
+    cameras: "Mapping[str, Camera] | None" = None,
+    progress: Progress | None = None,
+    pose_model: Path | None = None,
+) -> PoseResult:
+    """The clip's pose: as given, else triangulated, else from the exo view that shows it best.
+
+    With several exo views and no cameras, each is estimated by itself and the one with the highest
+    mean confidence is taken.
 
     Args:
         clip: from `load_clip`.
+        cameras: from `load_cameras`.
         progress: called with frames done and frames in all.
         pose_model: a MediaPipe `.task` file; None uses the model that comes with mediapipe.
 
@@ -108,7 +139,7 @@ def resolve_pose(
         return PoseResult(clip.pose)
     from assistant.pose.estimate import NoPersonError, estimate_pose, frames_to_read
 
-    exo = {view: film for view, film in clip.views.items() if view != "ego"}
+    exo = _exo(clip)
     if not exo:
         raise PoiseError(
             f"no pose for clip {clip.clip_id}",
@@ -116,6 +147,13 @@ def resolve_pose(
             expected="an exo view or a pose",
             remedy="add --exo1 FILE or --pose FILE",
         )
+    if cameras is not None:
+        from assistant.pose.multiview import detect_views, triangulate_views
+
+        seen = detect_views(exo, progress=progress, model_path=pose_model)
+        joined = triangulate_views(seen, cameras)
+        view = joined.best_view
+        return PoseResult(joined.pose, joined.in_view(view), view, joined.quality)
     counts = {view: frames_to_read(film) for view, film in exo.items()}
     results: list[PoseResult] = []
     faults: list[NoPersonError] = []
@@ -131,6 +169,10 @@ def resolve_pose(
     if not results:
         raise faults[0]
     return max(results, key=lambda result: float(result.pose.confidence.mean()))
+
+
+def _exo(clip: Clip) -> dict[str, Path]:
+    return {view: film for view, film in clip.views.items() if view != "ego"}
 
 
 def _shifted(progress: Progress | None, before: int, total: int) -> Progress | None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from assistant.web.wording import triangulation
 from prompts.vocabulary import LEVELS, NEEDS_IMPROVEMENT, POLARITIES
 
 SIGNS = {POLARITIES[NEEDS_IMPROVEMENT]: "to improve", "correct": "good"}
@@ -13,7 +14,7 @@ def describe(record: Mapping[str, Any]) -> str:
     clip, activity = record["clip"], record["activity"]
     lines = [f"{clip['id']} ({clip['duration']:.1f} s)"]
     if not record["judged"]:
-        lines += ["Not judged.", record["abstain_reason"], *_measurements(record)]
+        lines += ["Not judged.", record["abstain_reason"], *_pose(record), *_measurements(record)]
         return "\n".join(lines)
     found = record["proficiency"]
     lines.append(f"Activity: {_words(activity['name'])} ({activity['probability']:.0%})")
@@ -36,7 +37,12 @@ def describe(record: Mapping[str, Any]) -> str:
         f"{corrected['pa_mpjpe_to_learner_mm']:.0f} mm from yours; level by the scores "
         f"{corrected['level_before']} -> {corrected['level_after']}"
     )
-    return "\n".join([*lines, *_measurements(record)])
+    return "\n".join([*lines, *_pose(record), *_measurements(record)])
+
+
+def _pose(record: Mapping[str, Any]) -> list[str]:
+    found = record["provenance"].get("triangulation")
+    return [f"Pose: {triangulation(found)}"] if found else []
 
 
 def _words(name: str) -> str:

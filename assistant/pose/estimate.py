@@ -3,8 +3,7 @@
 One camera sees no path over the ground: every frame is centred on the pelvis (`world=False`). The
 camera is taken to be level. A film is read at 30 fps at most; the steps after detection (one track,
 left and right, outliers, gaps, smoothing over 0.25 s) are in `tracking`. Errors of such poses are
-slow and biased, worst at wrists and ankles. Several views are not joined yet: each is estimated by
-itself (`clip_input.resolve_pose` takes the surest).
+slow and biased, worst at wrists and ankles; `multiview` joins several calibrated views.
 """
 
 from dataclasses import dataclass
@@ -58,6 +57,25 @@ class PoseEstimate:
     swapped: dict[str, int]
 
 
+@dataclass(frozen=True)
+class FilmDetections:
+    """What the detector saw in one film, before anything is tidied.
+
+    Attributes:
+        path: the film.
+        info: its size, rate and length.
+        fps: frames per second that were read.
+        times: [F] seconds in the film.
+        raw: F frames.
+    """
+
+    path: Path
+    info: decode.VideoInfo
+    fps: float
+    times: np.ndarray
+    raw: Detections
+
+
 def frames_to_read(path: Path) -> int:
     """How many frames of a film `estimate_pose` looks at."""
     info = decode.probe(path)
@@ -83,6 +101,19 @@ def estimate_pose(
         PoiseError: the film cannot be read, is too short, shows no person in 80% of its frames, or
             no estimator is installed.
     """
+    return estimate_from(
+        detect_film(path, progress=progress, model_path=model_path, max_fps=max_fps)
+    )
+
+
+def detect_film(
+    path: Path,
+    *,
+    progress: Progress | None = None,
+    model_path: Path | None = None,
+    max_fps: float = MAX_FPS,
+) -> FilmDetections:
+    """Run the detector over a film; arguments and errors of `estimate_pose`."""
     info = decode.probe(path)
     check_length(path, "video", info.frames, info.fps)
     fps = thinned_rate(info.fps, max_fps)
@@ -96,20 +127,25 @@ def estimate_pose(
             expected=f"one in at least {round(100 * MIN_DETECTED_SHARE)}%",
             remedy=f"{HOW_TO_FILM}, or give the pose by --pose FILE",
         )
-    tidy, swapped = clean(raw, fps)
+    return FilmDetections(path, info, fps, times, raw)
+
+
+def estimate_from(film: FilmDetections) -> PoseEstimate:
+    """The motion of the one person who is seen most, from what the detector saw."""
+    tidy, swapped = clean(film.raw, film.fps)
     pose = PoseSequence(
         joints=tidy.world.astype(np.float32),
         confidence=tidy.visibility.astype(np.float32),
-        fps=fps,
+        fps=film.fps,
         source="mediapipe",
         world=False,
     )
     return PoseEstimate(
         pose=pose,
         overlay=tidy.image.astype(np.float32),
-        times=times,
-        width=info.width,
-        height=info.height,
+        times=film.times,
+        width=film.info.width,
+        height=film.info.height,
         detected_share=float(tidy.found.mean()),
         swapped=swapped,
     )

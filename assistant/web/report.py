@@ -156,7 +156,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    names = ("quantity_name", "label", "measure", "seconds", "percent", "number")
+    names = ("quantity_name", "label", "measure", "seconds", "percent", "number", "triangulation")
     environment.filters.update({name: getattr(wording, name) for name in names})
     environment.globals.update(
         axis_ticks=wording.axis_ticks,

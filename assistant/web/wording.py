@@ -85,6 +85,16 @@ def number(value: Any) -> str:
     return str(value)
 
 
+def triangulation(found: Mapping[str, Any]) -> str:
+    """How well the views agree, for people."""
+    return (
+        f"{found['views']} views, {percent(found['kept_share'])} of {found['observations']} "
+        f"landmarks kept, median reprojection error {found['reprojection_px_median']:.1f} px "
+        f"(all landmarks {found['reprojection_px_median_all']:.1f} px), bone lengths vary by at "
+        f"most {found['bone_std_mm']:.0f} mm"
+    )
+
+
 def place(low: float, high: float, start: float, end: float) -> dict[str, float]:
     """Left edge and width, in percent, of [start, end] on an axis from low to high, clipped."""
     span = high - low if high > low else 1.0
