@@ -15,7 +15,8 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -65,35 +66,31 @@ COLUMNS: Final[Mapping[str, str]] = {
     "origin": "where the row is from",
 }
 FEATURE_KINDS: Final = ("omnivore_video", "maws_clip_2b")
-# Columns that only some datasets have; a dataset without them reads as null.
+# Columns that only some datasets have; records of the others lack these keys.
 OPTIONAL_COLUMNS: Final[Mapping[str, str]] = {
     "features": "kind of FEATURE_KINDS to view name to .pt path, relative to the dataset",
 }
 
 
 def write_samples(
-    samples: Iterable[Mapping[str, Any]],
-    folder: Path,
-    info: Mapping[str, Any] | None = None,
-    *,
-    optional: Collection[str] = (),
+    samples: Iterable[Mapping[str, Any]], folder: Path, info: Mapping[str, Any] | None = None
 ) -> str:
     """Write records as a dataset; returns the sha256 of their content.
 
     Args:
         samples: records; missing keys are written as null, unknown keys are an error. A generator
-            is drained row by row: only a few rows are in memory at a time.
+            is drained row by row: only a few rows are in memory at a time. Those OPTIONAL_COLUMNS
+            are written that the first record has as keys.
         folder: is created; must be empty or missing. If anything fails it is empty again.
         info: stored beside the dataset in `poise.json`; a mapping that the generator fills is read
             after the last row.
-        optional: which of OPTIONAL_COLUMNS the dataset has.
 
     Raises:
         PoiseError: the folder is in use or cannot be written, a record has unknown keys.
     """
     _check_folder(folder)
     try:
-        rows, sha = _write_rows(samples, folder, [*COLUMNS, *optional])
+        rows, sha = _write_rows(samples, folder)
         record = {"schema_version": SCHEMA_VERSION, "rows": rows, "sha256": sha}
         text = json.dumps(record | dict(info or {}), indent=1, sort_keys=True)
         (folder / INFO_FILE).write_text(text + "\n", "utf-8")
@@ -126,7 +123,7 @@ def iterate_samples(folder: Path) -> Iterator[dict[str, Any]]:
 
     read_info(folder)
     for row in load_from_disk(str(folder)):
-        yield dict.fromkeys(OPTIONAL_COLUMNS) | _decode(row)
+        yield _decode(row)
 
 
 def read_info(folder: Path) -> dict[str, Any]:
@@ -155,9 +152,7 @@ def read_info(folder: Path) -> dict[str, Any]:
     return info
 
 
-def _write_rows(
-    samples: Iterable[Mapping[str, Any]], folder: Path, columns: list[str]
-) -> tuple[int, str]:
+def _write_rows(samples: Iterable[Mapping[str, Any]], folder: Path) -> tuple[int, str]:
     """Write the dataset's own files; returns how many rows and the sha256 over them in order.
 
     The rows go to a scratch file first, since the library divides a dataset into files by its
@@ -168,11 +163,13 @@ def _write_rows(
 
     digest = hashlib.sha256()
     count = 0
+    first = next(rest := iter(samples), {})
+    columns = [*COLUMNS, *(key for key in OPTIONAL_COLUMNS if key in first)]
     features = _features(columns)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".rows-") as scratch:
         path = f"{scratch}/rows.arrow"
         with ArrowWriter(features=features, path=path, writer_batch_size=ROWS_IN_MEMORY) as writer:
-            for sample in samples:
+            for sample in chain([first] if first else [], rest):
                 row = _encode(sample, columns)
                 digest.update(json.dumps(row, sort_keys=True, default=bytes.hex).encode() + b"\n")
                 writer.write(row)

@@ -63,7 +63,7 @@ def convert(
             _fill(index, layout, takes)
             rows = TakeRows(layout, index, window, findings)
             records = _records(rows, takes, file, tally, progress)
-            sha = write_samples(records, folder, info | asdict(window), optional=("features",))
+            sha = write_samples(records, folder, info | asdict(window))
         report = findings.report()
         _put_beside(folder, layout.root, notes, report)
     write_card(folder)

@@ -10,7 +10,6 @@ from assistant.clip import PoseSequence
 from assistant.dataset import (
     COLUMNS,
     INFO_FILE,
-    OPTIONAL_COLUMNS,
     ROWS_IN_MEMORY,
     iterate_samples,
     read_samples,
@@ -72,7 +71,7 @@ def test_what_is_written_is_read(tmp_path):
     written = [sample(0), sample(1, pose=single, twin=None, views=None), {"sample_id": "empty"}]
     write_samples(written, tmp_path / "set", {"preset": "none"})
     first, second, third = read_samples(tmp_path / "set")
-    assert set(first) == set(COLUMNS) | set(OPTIONAL_COLUMNS)
+    assert set(first) == set(COLUMNS)
     for key in ("pose", "pose_clean", "twin"):
         np.testing.assert_allclose(first[key].joints, written[0][key].joints, atol=4e-4)
     for key in ("sample_id", "level", "regions", "faults", "moments", "dialogues", "views"):
@@ -156,11 +155,14 @@ def test_a_failing_source_leaves_nothing_behind(tmp_path):
 
 def test_optional_columns(tmp_path):
     paths = {"omnivore_video": {"ego": "f/a.pt", "exo2": "f/b.pt"}}
-    write_samples([sample(0, features=paths), sample(1)], tmp_path / "with", optional=("features",))
+    write_samples([sample(0, features=None), sample(1, features=paths)], tmp_path / "with")
     first, second = read_samples(tmp_path / "with")
-    assert first["features"] == paths
-    assert second["features"] is None
-    with pytest.raises(PoiseError, match="unknown keys in a sample; got: features"):
-        write_samples([sample(0, features=paths)], tmp_path / "without")
+    assert first["features"] is None
+    assert second["features"] == paths
+    # What is read can be written again.
+    sha = write_samples(iterate_samples(tmp_path / "with"), tmp_path / "again")
+    assert sha == json.loads((tmp_path / "with" / INFO_FILE).read_text())["sha256"]
     write_samples([sample(0)], tmp_path / "without")
-    assert read_samples(tmp_path / "without")[0]["features"] is None
+    assert "features" not in read_samples(tmp_path / "without")[0]
+    with pytest.raises(PoiseError, match="unknown keys in a sample; got: features"):
+        write_samples([sample(0), sample(1, features=paths)], tmp_path / "late")
