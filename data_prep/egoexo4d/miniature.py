@@ -258,11 +258,25 @@ def _write_features(root: Path, uid: str, cameras: Sequence[str], seconds: float
 
 
 def _camera(number: int) -> dict[str, Any]:
-    """One camera as in camera_pose: a pinhole, fixed or (ego) moving."""
-    turn = np.eye(3, 4).tolist()
+    """One camera as in camera_pose: world to camera, fixed around the performer or (ego) moving."""
+    angle = np.pi / 2 * number
+    # Rows: right, down and forward of a camera 4 m away at 1.5 m that looks at the middle.
+    axes = np.array(
+        [
+            [-np.sin(angle), np.cos(angle), 0.0],
+            [0.0, 0.0, -1.0],
+            [-np.cos(angle), -np.sin(angle), 0.0],
+        ]
+    )
+    place = np.array([4 * np.cos(angle), 4 * np.sin(angle), 1.5])
+    turn = np.column_stack([axes, -axes @ place]).tolist()
+    if number == 0:
+        lens = [[150.0, 0.0, 255.5], [0.0, 150.0, 255.5], [0.0, 0.0, 1.0]]
+        return {"camera_intrinsics": lens, "camera_extrinsics": {"0": turn, "1": turn}}
     return {
-        "camera_intrinsics": [[600.0, 0.0, 960.0], [0.0, 600.0, 540.0], [0.0, 0.0, 1.0]],
-        "camera_extrinsics": {"0": turn, "1": turn} if number == 0 else turn,
+        "camera_intrinsics": [[1760.0, 0.0, 1920.0], [0.0, 1760.0, 1080.0], [0.0, 0.0, 1.0]],
+        "camera_extrinsics": turn,
+        "distortion_coeffs": [0.05, 0.0, 0.0, 0.0],
     }
 
 

@@ -9,6 +9,7 @@ from assistant.cli import run_command
 from assistant.dataset import read_info, read_samples
 from assistant.errors import PoiseError
 from assistant.levels import level_index
+from assistant.pose.calibration import read_calibration
 from assistant.pose.read import read_egoexo_body
 from assistant.video.decode import probe
 from assistant.video.precomputed import PrecomputedEncoder
@@ -132,7 +133,10 @@ def test_views_are_the_files_that_are_there(rows, dataset):
     for row in rows.values():
         for path in row["views"].values():
             assert (folder / path).is_file()
-        assert (folder / row["calibration"]).is_file()
+        cameras = read_calibration(folder / row["calibration"])
+        # The ego camera moves; the exo cameras stand.
+        take = next(take for take in TAKES if take.uid == row["take_id"])
+        assert {camera.name for camera in cameras} == {cam for cam in take.cameras if cam}
     soccer = rows[uid_of("sfu_soccer_03_1")]
     assert set(soccer["views"]) == {"ego", "exo1", "exo3", "exo4"}
     assert soccer["views"]["exo4"].endswith("/downscaled/448/cam05.mp4")
