@@ -18,7 +18,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from data_prep.egoexo4d.miniature import body_frames, take_entry, uid_of
+from data_prep.egoexo4d.mini_annotations import take_entry
+from data_prep.egoexo4d.mini_recordings import body_frames
+from data_prep.egoexo4d.mini_takes import uid_of
 from prompts.vocabulary import LEVELS, VIEWS
 
 TAKES: Final = 5035

@@ -15,7 +15,7 @@ from assistant.video.decode import probe
 from assistant.video.precomputed import PrecomputedEncoder
 from data_prep.egoexo4d.convert import NOTES_FILE, REPORT_FILE, convert
 from data_prep.egoexo4d.layout import Layout
-from data_prep.egoexo4d.miniature import EXPERTS, PHANTOM, TAKES, uid_of
+from data_prep.egoexo4d.mini_takes import EXPERTS, PHANTOM, TAKES, uid_of
 from data_prep.egoexo4d.rows import Window
 
 BY_NAME = {take.name: take for take in TAKES}

@@ -7,7 +7,7 @@ import pytest
 from assistant.cli import run_command
 from assistant.video.decode import write_video
 from data_prep.doctor import PROBLEMS
-from data_prep.egoexo4d.miniature import PHANTOM, TAKES, UNLABELLED, uid_of
+from data_prep.egoexo4d.mini_takes import PHANTOM, TAKES, UNLABELLED, uid_of
 
 
 def examine(capsys, root, *options):
