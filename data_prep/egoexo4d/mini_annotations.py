@@ -68,7 +68,7 @@ def write_proficiency(root: Path, motions: Sequence[PoseSequence]) -> None:
 
 
 def _lists(take: Mini, seconds: float, as_text: bool) -> dict[str, Any]:
-    """Good executions and tips; the official train file writes the lists as text."""
+    """A good execution and a tip, at the first expert's pauses; train writes the lists as text."""
 
     def note(sentence: str, share: float) -> dict[str, Any]:
         sentences: Any = str([sentence]) if as_text else [sentence]
@@ -76,8 +76,8 @@ def _lists(take: Mini, seconds: float, as_text: bool) -> dict[str, Any]:
         return when | {"expert_uid": EXPERTS[0], "video_name": take.name}
 
     return {
-        "good_executions": [note("the knees don't cave in on the way down", 0.5)],
-        "tips_for_improvement": [note("keep the elbow under the ball", 0.8)],
+        "good_executions": [note("the knees don't cave in on the way down", 0.9)],
+        "tips_for_improvement": [note("keep the elbow under the ball", 0.45)],
     }
 
 
