@@ -126,6 +126,39 @@ def iterate_samples(folder: Path) -> Iterator[dict[str, Any]]:
         yield _decode(row)
 
 
+class SampleTable:
+    """A dataset on disk by row number: some columns of all rows, or all of some rows.
+
+    Raises:
+        PoiseError: no dataset there, or of another schema version.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from datasets import load_from_disk
+
+        self.info = read_info(folder)
+        self._rows = load_from_disk(str(folder))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def columns(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """These columns of all rows, as stored: not for poses, gaze and steps, which are packed."""
+        rows: list[dict[str, Any]] = self._rows.select_columns(list(names)).to_list()
+        return rows
+
+    def record(self, row: int) -> dict[str, Any]:
+        """The decoded record of a row."""
+        return _decode(self._rows[row])
+
+    def pose(self, row: int) -> PoseSequence | None:
+        """What a model may see of a row, without decoding the rest of it."""
+        packed = self._rows.select_columns(["pose", "pose_clean"])[row]
+        clean = packed["pose_clean"]
+        base = None if clean is None else unpack_integers(clean["joints"])[0]
+        return _decode_pose(packed["pose"], base)
+
+
 def read_info(folder: Path) -> dict[str, Any]:
     """The dataset's `poise.json`: schema_version, rows, sha256, preset, noise, seed.
 

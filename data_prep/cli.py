@@ -8,6 +8,7 @@ import typer
 
 from assistant.errors import PoiseError
 from data_prep.egoexo4d.cli import register as register_egoexo4d
+from data_prep.pair_cli import pair
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 register_egoexo4d(app)
@@ -16,6 +17,9 @@ register_egoexo4d(app)
 @app.callback()
 def main() -> None:
     """Make and check data sets."""
+
+
+app.command()(pair)
 
 
 @app.command()

@@ -5,12 +5,7 @@ the poses into `<clip id>.html`. The same input gives the same bytes. A content 
 with the hash of the page's own script keeps any other script from running.
 """
 
-import base64
-import hashlib
-import json
-import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,16 +14,15 @@ import jinja2
 from markupsafe import Markup
 
 from assistant.clip import PoseSequence
-from assistant.errors import PoiseError
 from assistant.web import wording
 from assistant.web.animation import animation, demonstration_window
+from assistant.web.page import TEMPLATES, embed, joined_script, write_page
 from assistant.web.strip import ReportFrame, data_url, person_box
 from prompts.vocabulary import LEVELS, REGIONS
 
 __all__ = ["ReportFrame", "render_report", "report_name", "write_report"]
 
-TEMPLATES = Path(__file__).parent / "templates"
-SCRIPTS = ("player.js", "remarks.js")
+SCRIPTS = ("skeletons.js", "player.js", "remarks.js")
 MAX_FRAMES = 24
 SIMULATED_CAPTION = "Learned from simulated performers, not checked against human raters."
 
@@ -71,27 +65,8 @@ def write_report(
         correction=correction,
         frames=frames,
     )
-    folder = Path(folder)
-    path = folder / report_name(_clip_id(feedback))
-    temporary = None
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="\n", dir=folder, suffix=".part", delete=False
-        ) as file:
-            temporary = Path(file.name)
-            file.write(page)
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        raise PoiseError(
-            f"cannot write the report into {folder}",
-            got=error.strerror or str(error),
-            remedy="give a writable folder with --report DIR",
-        ) from error
-    return path
+    path = Path(folder) / report_name(_clip_id(feedback))
+    return write_page(page, path, "the report", "give a writable folder with --report DIR")
 
 
 def render_report(
@@ -103,8 +78,7 @@ def render_report(
     frames: Sequence[ReportFrame] = (),
 ) -> str:
     """The page as text; arguments as in `write_report`."""
-    script = "\n".join((TEMPLATES / name).read_text("utf-8") for name in SCRIPTS)
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    script, digest = joined_script([TEMPLATES / name for name in SCRIPTS])
     frames = _thin(frames)
     box = person_box(frames)
     window = _window(feedback)
@@ -140,8 +114,8 @@ def render_report(
             tracks=data["tracks"],
             strip=[(frame.time, Markup(data_url(frame, box))) for frame in frames],
             charts=wording.measurement_charts(feedback.get("measurements") or []),
-            data=_embed(data),
-            script=Markup(script),
+            data=embed(data),
+            script=script,
             script_hash=digest,
             style=Markup((TEMPLATES / "report.css").read_text("utf-8")),
         )
@@ -166,14 +140,6 @@ def _environment() -> jinja2.Environment:
         stack_spans=wording.stack_spans,
     )
     return environment
-
-
-def _embed(data: Mapping[str, Any]) -> Markup:
-    """JSON that is safe between script tags: nothing in it can close the tag."""
-    text = json.dumps(data, separators=(",", ":"), sort_keys=True, allow_nan=False)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
 
 
 def _clip_id(feedback: Mapping[str, Any]) -> str:

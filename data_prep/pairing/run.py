@@ -1,0 +1,151 @@
+"""`poise data pair DATASET -o DIR`: mine pairs, then write the dataset that names them.
+
+DIR holds `pairs.sqlite` (all pairs, grows while the run goes on), `pairs.parquet` (the same table
+for training) and `dataset/` (the records of DATASET, `demonstration` filled with each learner's
+closest expert that no review rejected).
+"""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Final
+
+from assistant.dataset import INFO_FILE, SampleTable, read_info, read_samples, write_samples
+from assistant.errors import PoiseError
+from assistant.progress import Progress
+from data_prep.pairing.executions import COLUMNS, find_executions
+from data_prep.pairing.mine import Tally, mine
+from data_prep.pairing.motions import Motions
+from data_prep.pairing.store import Pair, PairStore
+
+WINDOW: Final = 2.0  # seconds
+DATASET: Final = "dataset"
+TABLE: Final = "pairs.parquet"
+FULL_SIZE: Final = 25_000 * 200  # learners x experts of Ego-Exo4D, for the projection
+_OWN_FILES: Final = ("dataset_info.json", "state.json", INFO_FILE)
+_COMPUTED: Final = ("schema_version", "rows", "sha256", "pairs")
+
+
+def pair_dataset(
+    source: Path,
+    folder: Path,
+    progress: Progress,
+    *,
+    train_top: int = 5,
+    test_top: int = 1,
+    window: float = WINDOW,
+    block: int = 64,
+) -> dict[str, Any]:
+    """Pair a dataset, or resume a run that was stopped; returns what there is now.
+
+    Raises:
+        PoiseError: no dataset, no regions labelled in it, or a folder of another run.
+    """
+    table = SampleTable(source)
+    executions = find_executions(table.columns(COLUMNS))
+    if not executions.learners or not executions.experts:
+        raise PoiseError(
+            f"nothing to pair in {source}",
+            got=f"{len(executions.learners)} regions of learners to improve, "
+            f"{len(executions.experts)} of experts done correctly",
+            expected="at least one of each",
+            remedy="label the regions of spoken comments first: `poise data label`",
+        )
+    settings = {
+        "dataset_sha256": table.info["sha256"],
+        "train_top": train_top,
+        "test_top": test_top,
+        "window": window,
+    }
+    with PairStore(folder, create=True) as store:
+        store.claim(settings)
+        start = perf_counter()
+        top = {"train": train_top, "other": test_top}
+        tally = mine(executions, Motions(table.pose, window), store, top, progress, block=block)
+        seconds = perf_counter() - start
+        write_results(store, source, folder)
+        return _summary(store, folder, tally, seconds)
+
+
+def write_results(store: PairStore, source: Path, folder: Path) -> None:
+    """Write the table and the dataset anew from the store; each replaces the old one at once."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pairs = store.pairs()
+    part = folder / f".{TABLE}.part"
+    names = list(asdict(pairs[0])) if pairs else []
+    columns = {name: [getattr(pair, name) for pair in pairs] for name in names}
+    pq.write_table(pa.table(columns), part)
+    os.replace(part, folder / TABLE)
+    fresh, final, old = (folder / f"{kind}{DATASET}" for kind in (".new-", "", ".old-"))
+    shutil.rmtree(fresh, ignore_errors=True)
+    info = {k: v for k, v in read_info(source).items() if k not in _COMPUTED}
+    info["pairs"] = store.settings()
+    best = best_pairs(pairs)
+    write_samples(_with_demonstrations(source, best), fresh, info)
+    _link_films(source, fresh)
+    shutil.rmtree(old, ignore_errors=True)
+    if final.exists():
+        os.replace(final, old)
+    os.replace(fresh, final)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def best_pairs(pairs: list[Pair]) -> dict[str, Pair]:
+    """Each learner's pair of least error over its regions, rejected ones left out."""
+    best: dict[str, Pair] = {}
+    for pair in pairs:
+        rival = best.get(pair.learner)
+        if pair.status != "rejected" and (rival is None or pair.pa_mpjpe_mm < rival.pa_mpjpe_mm):
+            best[pair.learner] = pair
+    return best
+
+
+def _with_demonstrations(source: Path, best: Mapping[str, Pair]) -> Iterator[dict[str, Any]]:
+    for sample in read_samples(source):
+        pair = best.get(sample["sample_id"])
+        sample["demonstration"] = pair and {
+            "take_id": pair.expert_take,
+            "span": [pair.expert_start, pair.expert_end],
+            "pa_mpjpe_mm": pair.pa_mpjpe_mm,
+        }
+        yield sample
+
+
+def _link_films(source: Path, folder: Path) -> None:
+    """Views are named relative to the dataset: link what lies beside its own files."""
+    for path in source.iterdir():
+        if path.name not in _OWN_FILES and path.suffix != ".arrow":
+            (folder / path.name).symlink_to(path.resolve())
+
+
+def _summary(store: PairStore, folder: Path, tally: Tally, seconds: float) -> dict[str, Any]:
+    pairs = store.pairs()
+    first = [pair.pa_mpjpe_mm for pair in pairs if pair.rank == 0]
+    without = store.without()
+    rate = tally.compared / seconds if tally.compared else None
+    return {
+        "folder": str(folder),
+        "learners": len(store.done()),
+        "pairs": len(pairs),
+        "pairs_by_split": {
+            split: sum(pair.split == split for pair in pairs)
+            for split in sorted({pair.split for pair in pairs})
+        },
+        "closest_pa_mpjpe_mm": round(sum(first) / len(first), 2) if first else None,
+        "without_pair": {
+            reason: {"count": len(names), "first": [" ".join(name) for name in names[:5]]}
+            for reason, names in sorted(without.items())
+        },
+        "this_run": {
+            "learners": tally.learners,
+            "compared": tally.compared,
+            "seconds": round(seconds, 2),
+            "compared_per_second": None if rate is None else round(rate, 1),
+            "hours_for_25000_x_200": None if rate is None else round(FULL_SIZE / rate / 3600, 2),
+        },
+    }
