@@ -138,6 +138,7 @@ class SampleTable:
 
         self.info = read_info(folder)
         self._rows = load_from_disk(str(folder))
+        self._poses = self._rows.select_columns(["pose", "pose_clean"])
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -153,7 +154,7 @@ class SampleTable:
 
     def pose(self, row: int) -> PoseSequence | None:
         """What a model may see of a row, without decoding the rest of it."""
-        packed = self._rows.select_columns(["pose", "pose_clean"])[row]
+        packed = self._poses[row]
         clean = packed["pose_clean"]
         base = None if clean is None else unpack_integers(clean["joints"])[0]
         return _decode_pose(packed["pose"], base)

@@ -1,6 +1,7 @@
 """`poise data pair`: learners' faults with experts who do it right, and their review by eye."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -45,16 +46,15 @@ def pair(
         from assistant.progress import progress_bar
         from data_prep.pairing.run import pair_dataset
 
-        with progress_bar("pairing") as progress:
-            result = pair_dataset(
-                dataset,
-                output,
-                progress,
-                train_top=train_top,
-                test_top=test_top,
-                window=window,
-                block=block,
-            )
+        result = pair_dataset(
+            dataset,
+            output,
+            partial(progress_bar, "pairing"),
+            train_top=train_top,
+            test_top=test_top,
+            window=window,
+            block=block,
+        )
     else:
         raise PoiseError(
             "nothing to do",

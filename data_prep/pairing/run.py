@@ -7,7 +7,8 @@ closest expert that no review rejected).
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
@@ -32,7 +33,7 @@ _COMPUTED: Final = ("schema_version", "rows", "sha256", "pairs")
 def pair_dataset(
     source: Path,
     folder: Path,
-    progress: Progress,
+    bar: Callable[[], AbstractContextManager[Progress]],
     *,
     train_top: int = 5,
     test_top: int = 1,
@@ -40,6 +41,13 @@ def pair_dataset(
     block: int = 64,
 ) -> dict[str, Any]:
     """Pair a dataset, or resume a run that was stopped; returns what there is now.
+
+    Args:
+        source: the dataset; folder: where the results go.
+        bar: opens the progress bar, once there is something to do.
+        train_top, test_top: experts a learner of split train, and of the others.
+        window: seconds that are aligned.
+        block: learners a transaction.
 
     Raises:
         PoiseError: no dataset, no regions labelled in it, or a folder of another run.
@@ -64,7 +72,9 @@ def pair_dataset(
         store.claim(settings)
         start = perf_counter()
         top = {"train": train_top, "other": test_top}
-        tally = mine(executions, Motions(table.pose, window), store, top, progress, block=block)
+        with bar() as progress:
+            motions = Motions(table.pose, window)
+            tally = mine(executions, motions, store, top, progress, block=block)
         seconds = perf_counter() - start
         write_results(store, source, folder)
         return _summary(store, folder, tally, seconds)
