@@ -15,7 +15,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -127,7 +127,7 @@ def iterate_samples(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 class SampleTable:
-    """A dataset on disk by row number: some columns of all rows, or all of some rows.
+    """A dataset on disk by row number: some columns of all rows, the poses of some.
 
     Raises:
         PoiseError: no dataset there, or of another schema version.
@@ -147,10 +147,6 @@ class SampleTable:
         """These columns of all rows, as stored: not for poses, gaze and steps, which are packed."""
         rows: list[dict[str, Any]] = self._rows.select_columns(list(names)).to_list()
         return rows
-
-    def record(self, row: int) -> dict[str, Any]:
-        """The decoded record of a row."""
-        return _decode(self._rows[row])
 
     def pose(self, row: int) -> PoseSequence | None:
         """What a model may see of a row, without decoding the rest of it."""

@@ -19,6 +19,7 @@ COLUMNS: Final = (
     "take_id",
     "participant_id",
     "activity",
+    "action",
     "split",
     "span",
     "level",
@@ -34,8 +35,8 @@ class Execution:
     """One region of one clip, done well or not, at a time.
 
     Attributes:
-        sample_id, take_id, participant_id, split, activity: of the record; a record without a take
-            is its own.
+        sample_id, take_id, participant_id, split: of the record; one without a take is its own.
+        activity: of the record, with its action where it has one (basketball, reverse layup).
         region: body region.
         time: when the comment was made or what it is about happened, seconds of the take.
         row: which row of the dataset holds the longest motion around that time.
@@ -125,7 +126,7 @@ def _execution(
         take_id=take,
         participant_id=str(row["participant_id"]),
         split=str(row["split"]),
-        activity=row["activity"],
+        activity=", ".join(filter(None, (row["activity"], row["action"]))),
         region=region,
         time=time,
         row=number,

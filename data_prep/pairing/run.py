@@ -14,9 +14,16 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
 
-from assistant.dataset import INFO_FILE, SampleTable, read_info, read_samples, write_samples
+from assistant.dataset import (
+    INFO_FILE,
+    SampleTable,
+    iterate_samples,
+    read_info,
+    write_samples,
+)
 from assistant.errors import PoiseError
 from assistant.progress import Progress
+from data_prep.card import CARD_FILE, write_card
 from data_prep.pairing.executions import COLUMNS, find_executions
 from data_prep.pairing.mine import Tally, mine
 from data_prep.pairing.motions import Motions
@@ -26,7 +33,7 @@ WINDOW: Final = 2.0  # seconds
 DATASET: Final = "dataset"
 TABLE: Final = "pairs.parquet"
 FULL_SIZE: Final = 25_000 * 200  # learners x experts of Ego-Exo4D, for the projection
-_OWN_FILES: Final = ("dataset_info.json", "state.json", INFO_FILE)
+_OWN_FILES: Final = ("dataset_info.json", "state.json", INFO_FILE, CARD_FILE)
 _COMPUTED: Final = ("schema_version", "rows", "sha256", "pairs")
 
 
@@ -98,6 +105,7 @@ def write_results(store: PairStore, source: Path, folder: Path) -> None:
     best = best_pairs(pairs)
     write_samples(_with_demonstrations(source, best), fresh, info)
     _link_films(source, fresh)
+    write_card(fresh)
     shutil.rmtree(old, ignore_errors=True)
     if final.exists():
         os.replace(final, old)
@@ -116,7 +124,7 @@ def best_pairs(pairs: list[Pair]) -> dict[str, Pair]:
 
 
 def _with_demonstrations(source: Path, best: Mapping[str, Pair]) -> Iterator[dict[str, Any]]:
-    for sample in read_samples(source):
+    for sample in iterate_samples(source):
         pair = best.get(sample["sample_id"])
         sample["demonstration"] = pair and {
             "take_id": pair.expert_take,

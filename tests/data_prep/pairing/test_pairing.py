@@ -156,8 +156,20 @@ def test_a_take_lends_its_frames_after_the_pause(tmp_path):
 
 
 def samples_as_rows(samples: list[dict]) -> list[dict]:
-    names = ("take_id", "faults", "repetitions")
+    names = ("take_id", "action", "faults", "repetitions")
     return [dict.fromkeys(names) | sample for sample in samples]
+
+
+def test_only_the_same_action_of_an_activity_is_compared(small, tmp_path):
+    samples = read_samples(small)
+    for sample in samples:
+        sample["action"] = "penalty" if sample["sample_id"] in ("a", "e1") else "pass"
+    write_samples(samples, tmp_path / "actions")
+    pair_dataset(tmp_path / "actions", tmp_path / "out", quiet)
+    with PairStore(tmp_path / "out") as store:
+        pairs = store.pairs()
+    assert [(p.learner, p.expert) for p in pairs][:1] == [("a", "e1")]
+    assert {p.activity for p in pairs if p.learner == "a"} == {"kick, penalty"}
 
 
 def test_simulated_times_are_those_of_faults_and_key_phases():
@@ -234,8 +246,8 @@ def rows_of(folder: Path) -> tuple[list, list]:
 
 
 def test_killed_by_9_and_resumed_nothing_is_lost_or_doubled(tmp_path):
-    learners = [record(f"a{i}", f"p{i}", i % 2, motion(8, i)) for i in range(60)]
-    experts = [record(f"e{i}", f"q{i}", 2 + i % 2, motion(8, 100 + i)) for i in range(40)]
+    learners = [record(f"a{i}", f"p{i}", i % 2, motion(8, i)) for i in range(40)]
+    experts = [record(f"e{i}", f"q{i}", 2 + i % 2, motion(8, 100 + i)) for i in range(12)]
     write_samples(learners + experts, tmp_path / "data")
     pair_dataset(tmp_path / "data", tmp_path / "whole", quiet, block=7)
     expected = rows_of(tmp_path / "whole")
@@ -243,7 +255,7 @@ def test_killed_by_9_and_resumed_nothing_is_lost_or_doubled(tmp_path):
     command = [sys.executable, "-m", "assistant.cli", "data", "pair", str(tmp_path / "data")]
     command += ["-o", str(out), "--block", "1"]
     killed_at = []
-    for least in (1, 20):
+    for least in (1, 12):
         child = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         try:
             deadline = time.monotonic() + 60
@@ -254,12 +266,12 @@ def test_killed_by_9_and_resumed_nothing_is_lost_or_doubled(tmp_path):
             os.kill(child.pid, signal.SIGKILL)
             assert child.wait() == -signal.SIGKILL
         killed_at.append(done_so_far(out))
-    assert 1 <= killed_at[0] <= killed_at[1] < 60
+    assert 1 <= killed_at[0] <= killed_at[1] < 40
     assert not (out / "dataset").exists()
     result = pair_dataset(tmp_path / "data", out, quiet)
-    assert result["this_run"]["learners"] == 60 - killed_at[1]
+    assert result["this_run"]["learners"] == 40 - killed_at[1]
     assert rows_of(out) == expected
-    assert len(expected[0]) == 60 * 5 and len(expected[1]) == 60
+    assert len(expected[0]) == 40 * 5 and len(expected[1]) == 40
 
 
 def done_so_far(folder: Path) -> int:
