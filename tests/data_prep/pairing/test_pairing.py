@@ -197,6 +197,36 @@ def test_simulated_times_are_those_of_faults_and_key_phases():
     ]
 
 
+def test_an_expert_clip_counts_once_by_its_best_window(tmp_path):
+    phases = {
+        "repetitions": [{"start": 0.0, "end": 8.0}],
+        "moments": [{"start": t, "end": t + 1.0} for t in (1.0, 3.0, 6.0)],
+        "faults": [],
+    }
+    mine = motion(8, 1)
+    samples = [
+        record("a", "ann", 0, mine),
+        record("e", "eve", 3, replace(mine, joints=mine.joints[::-1].copy()), **phases),
+        record("f", "fay", 3, motion(8, 2), **phases),
+    ]
+    write_samples(samples, tmp_path / "data")
+    pair_dataset(tmp_path / "data", tmp_path / "out", quiet)
+    with PairStore(tmp_path / "out") as store:
+        pairs = store.pairs()
+    assert sorted(p.expert for p in pairs) == ["e", "f"]
+    poses = {s["sample_id"]: s["pose"].joints for s in read_samples(tmp_path / "data")}
+    for pair in pairs:
+        starts = [
+            start
+            for middle in (45, 105, 195)
+            for start in range(max(middle - 59, 0), min(middle, 181))
+        ]
+        errors = [
+            pa_mpjpe(poses[pair.expert][s : s + 60], poses["a"][90:150]).mean() for s in starts
+        ]
+        assert pair.pa_mpjpe_mm == pytest.approx(min(errors), abs=0.01)
+
+
 @pytest.mark.parametrize("at", [0.0, 0.4, 1.0, 3.98, 4.0, 4.01, 7.9, 8.0])
 @pytest.mark.parametrize("fps", [30.0, 25.0])
 def test_expert_windows_hold_the_time_strictly_inside(at, fps):
