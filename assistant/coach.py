@@ -6,7 +6,7 @@
 perceive -> label likelihoods -> commentary -> correction -> demonstrations -> feedback.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 
 from assistant import __version__
 from assistant.checkpoint import LANGUAGE_FOLDER, LIBRARY_FOLDER, Checkpoint
-from assistant.clip import Clip, PoseSequence
+from assistant.clip import PoseSequence
 from assistant.demos.library import Library
 from assistant.demos.rank import Ranked, rank
 from assistant.engine.base import Engine, GenerationOptions
@@ -64,16 +64,12 @@ class CoachInput:
     Attributes:
         clip_id: name in results.
         pose: the learner's motion.
-        views: names of the views that were given.
-        video: [V, D] features of the views that the encoder knows, or None.
-        video_views: the names of those views.
+        views: view name to film; a film whose pictures the video encoder does not know is not used.
     """
 
     clip_id: str
     pose: PoseSequence
-    views: tuple[str, ...] = ()
-    video: np.ndarray | None = None
-    video_views: tuple[str, ...] = ()
+    views: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -112,6 +108,7 @@ class _Judged:
     window: WindowFrames
     codes: np.ndarray
     inputs: ModelInputs
+    video_views: tuple[str, ...]
 
 
 class Coach:
@@ -171,24 +168,6 @@ class Coach:
         if activity is not None and activity not in known:
             raise PoiseError("unknown activity", got=repr(activity), expected=", ".join(known))
 
-    def coach_clip(
-        self, clip: Clip, pose: PoseSequence, *, activity: str | None = None, seed: int = 0
-    ) -> CoachResult:
-        """Feedback for a clip with films: their features enter where the encoder knows them."""
-        encoder = self.perception.video_encoder
-        video: np.ndarray | None = None
-        names: tuple[str, ...] = ()
-        if encoder is not None and clip.views:
-            from assistant.video.views import view_features
-
-            whole = normalise(pose)
-            found = self.perception.assessor.assess(whole, activity=activity)
-            if found.judged or activity is not None:
-                window = focus_window(whole, found)
-                video, names = view_features(encoder, clip.views, (window.start, window.end))
-        given = CoachInput(clip.clip_id, pose, tuple(clip.views), video, names)
-        return self.coach(given, activity=activity, seed=seed)
-
     def coach(self, clip: CoachInput, *, activity: str | None = None, seed: int = 0) -> CoachResult:
         """Feedback for one clip; see `coach_many`."""
         return self.coach_many([clip], activity=activity, seed=seed)[0]
@@ -199,7 +178,7 @@ class Coach:
         """Feedback for many clips, decoded together.
 
         Args:
-            clips: poses and, where there are any, video features.
+            clips: poses and, where there are any, films.
             activity: judge all of them as this activity; None finds it out.
             seed: recorded, and used where an engine samples.
 
@@ -226,6 +205,7 @@ class Coach:
     def _perceive(self, clip: CoachInput, pose: NormalisedPose, assessment: Assessment) -> _Judged:
         window = focus_window(pose, assessment)
         features, codes = self.perception.encode_window(window)
+        video, names = self._watch(clip, window)
         return _Judged(
             given=clip,
             pose=pose,
@@ -233,8 +213,20 @@ class Coach:
             measurements=measure(clip.pose, assessment.activity, assessment.span),
             window=window,
             codes=codes,
-            inputs=model_inputs(assessment, features, video=clip.video),
+            inputs=model_inputs(assessment, features, video=video),
+            video_views=names,
         )
+
+    def _watch(
+        self, clip: CoachInput, window: WindowFrames
+    ) -> tuple[np.ndarray | None, tuple[str, ...]]:
+        """Features [V, D] of the clip's films in the window, and the views they are of."""
+        if self.perception.video_encoder is None or not clip.views:
+            return None, ()
+        from assistant.video.views import view_features
+
+        span = (window.start, window.end)
+        return view_features(self.perception.video_encoder, clip.views, span)
 
     def _abstain(
         self, clip: CoachInput, found: Assessment, timings: Timings, seed: int
@@ -246,7 +238,7 @@ class Coach:
             judged=False,
             abstain_reason=ABSTAIN.format(known=known),
             measurements=measure(clip.pose, None, None),
-            provenance=self._provenance(clip, seed),
+            provenance=self._provenance(clip, (), seed),
             timings_ms=timings.milliseconds(),
         )
         return CoachResult(feedback)
@@ -259,8 +251,10 @@ class Coach:
             "span": None if span is None else list(span),
         }
 
-    def _provenance(self, clip: CoachInput, seed: int) -> dict[str, Any]:
-        used = ["pose", *clip.video_views]
+    def _provenance(
+        self, clip: CoachInput, video_views: Sequence[str], seed: int
+    ) -> dict[str, Any]:
+        used = ["pose", *video_views]
         return {**self.identity, "seed": seed, "inputs_used": used, "pose_source": clip.pose.source}
 
     def _answer(self, judged: list[_Judged], timings: Timings, seed: int) -> list[CoachResult]:
@@ -318,7 +312,9 @@ class Coach:
 
     def _retrieve(self, item: _Judged, text: str) -> list[Ranked]:
         candidates = self.library.of_activity(item.assessment.activity)
-        prompt = retrieval_prompt(item.inputs, text, fused_video=self.fused_video)
+        prompt = retrieval_prompt(
+            item.inputs, text, item.codes.tolist(), fused_video=self.fused_video
+        )
         return rank(self.engine, self.config, prompt, candidates)
 
     def _reassess(
@@ -371,7 +367,7 @@ class Coach:
             moments=[{"start": m.start, "end": m.end, "weight": m.weight} for m in found.moments],
             demonstrations=self._demonstrations(item, remarks, ranked[:N_DEMONSTRATIONS]),
             correction=correction,
-            provenance=self._provenance(item.given, seed),
+            provenance=self._provenance(item.given, item.video_views, seed),
             timings_ms=timings.milliseconds(),
         )
         return CoachResult(

@@ -81,6 +81,7 @@ def _coach_one(
 ) -> None:
     """Coach one clip, print the answer and write its report."""
     from assistant.clip_input import resolve_pose
+    from assistant.coach import CoachInput
     from assistant.progress import progress_bar
 
     if clip.pose is not None:
@@ -88,7 +89,8 @@ def _coach_one(
     else:
         with progress_bar(f"pose of {clip.clip_id}") as progress:
             resolved = resolve_pose(clip, progress=progress, pose_model=pose_model)
-    result = coach_.coach_clip(clip, resolved.pose, activity=activity, seed=seed)
+    given = CoachInput(clip.clip_id, resolved.pose, clip.views)
+    result = coach_.coach(given, activity=activity, seed=seed)
     record = result.feedback.to_json()
     if report is not None:
         path = write_files(report, clip, resolved, result, record)

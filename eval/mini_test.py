@@ -42,22 +42,11 @@ def run_clips(
     progress: Callable[[int, int], None] | None = None,
 ) -> Scores:
     """Coach the clips and score every one of them."""
-    given = [coach_input(coach, clip) for clip in clips]
+    given = [CoachInput(clip.sample_id, clip.pose, clip.views) for clip in clips]
     results = coach_all(coach, given, seed=seed, progress=progress)
     records = [result.feedback.to_json() for result in results]
     found = correction_scores(coach, clips, results) if corrections else []
     return Scores(clips, records, found)
-
-
-def coach_input(coach: Coach, clip: TestClip) -> CoachInput:
-    """The clip as the coach takes it, with the features of its films if it has any."""
-    if not clip.views or coach.perception.video_encoder is None:
-        return CoachInput(clip.sample_id, clip.pose)
-    from assistant.video.views import view_features
-
-    span = coach.perception.assessor.assess(normalise(clip.pose)).span
-    video, names = view_features(coach.perception.video_encoder, clip.views, span)
-    return CoachInput(clip.sample_id, clip.pose, tuple(clip.views), video, names)
 
 
 def correction_scores(

@@ -90,7 +90,12 @@ def format_remark(remark: ParsedRemark) -> str:
         faults.append(f"a special token in {text!r}")
     if faults:
         raise ValueError(f"not a remark; got: {'; '.join(faults)}")
-    return f"{remark.region.capitalize()} ({remark.polarity.replace('_', ' ')}): {text}"
+    return f"{remark_header(remark.region, remark.polarity)} {text}"
+
+
+def remark_header(region: str, polarity: str) -> str:
+    """`Legs (needs improvement):`, what a remark begins with."""
+    return f"{region.capitalize()} ({polarity.replace('_', ' ')}):"
 
 
 def format_feedback(level: str, remarks: Iterable[ParsedRemark], drill: str | None) -> str:

@@ -6,6 +6,7 @@ codes (F_g) or the demonstration's codes (F_r): the tasks share their prefix in 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,8 +19,15 @@ from assistant.pose.alignment import pa_mpjpe
 from assistant.pose.normalise import NormalisedPose, normalise
 from assistant.tasks.commentary import prompt_pieces
 from assistant.tasks.window import WINDOW_FPS, WindowFrames, cut_window
-from prompts.parse import COMMENTARY_PREFIX, LABEL_PREFIX
+from prompts.parse import (
+    COMMENTARY_PREFIX,
+    DRILL_PREFIX,
+    LABEL_PREFIX,
+    REMARK_POLARITIES,
+    remark_header,
+)
 from prompts.render import Message, render_messages
+from prompts.vocabulary import REGIONS
 
 if TYPE_CHECKING:
     from assistant.proficiency.assess import Assessment
@@ -46,6 +54,21 @@ class PerceivedClip:
     twin_codes: np.ndarray
     gold: int
     answer: str
+
+
+def demonstration_of(clip: PerceivedClip, library: Library) -> Demonstration:
+    """The library item nearest to the clip's twin.
+
+    Raises:
+        PoiseError: the library has none of the activity.
+    """
+    if clip.gold < 0:
+        raise PoiseError(
+            f"no demonstration of {clip.drill.activity} to learn from",
+            got=f"a library of {len(library)} windows without any",
+            remedy="simulate more performers for it (data.library_performers)",
+        )
+    return library.items[clip.gold]
 
 
 def twin_window(drill: "Drill", window: WindowFrames) -> WindowFrames:
@@ -152,7 +175,11 @@ def retrieval_messages(
 ) -> list[Message]:
     """F_t then F_r in one conversation; the demonstration is never in its prompt."""
     messages = render_messages(
-        "retrieval", commentary=commentary, target=codes.tolist(), **prompt_pieces(clip.inputs)
+        "retrieval",
+        commentary=commentary,
+        learner_codes=clip.learner_codes.tolist(),
+        target=codes.tolist(),
+        **prompt_pieces(clip.inputs),
     )
     return supervise(messages) if supervised else messages
 
@@ -167,13 +194,19 @@ def token_sample(
     messages: Sequence[Message],
     inputs: ModelInputs,
     *,
-    label_weight: float = 1.0,
+    verdict_weight: float = 1.0,
 ) -> TokenSample:
-    """Tokenise a conversation; tokens of the proficiency label weigh `label_weight`."""
+    """Tokenise a conversation.
+
+    Args:
+        verdict_weight: weight of the tokens that judge: the proficiency label, and the header of
+            each remark (region and polarity). All others only put the verdict into words.
+    """
     ids, labels = processor.encode_with_labels(messages)
     weights = [0.0 if label == IGNORED else 1.0 for label in labels]
     start, end = label_positions(processor, ids, labels)
-    weights[start:end] = [label_weight] * (end - start)
+    for place in [*range(start, end), *header_positions(processor, ids, labels)]:
+        weights[place] = verdict_weight
     return TokenSample(ids, labels, weights, inputs)
 
 
@@ -204,3 +237,29 @@ def label_positions(
         if list(ids[end : end + len(after)]) == after:
             return start, end + 1  # the full stop belongs to the label
     return 0, 0
+
+
+def header_positions(
+    processor: PoiseProcessor, ids: Sequence[int], labels: Sequence[int]
+) -> list[int]:
+    """Positions of the learned tokens that begin a line of the commentary: region and polarity of
+    a remark, or the word that opens the drill."""
+    newline, headers = _line_headers(processor)
+    found: list[int] = []
+    for i, token in enumerate(ids):
+        if token != newline or labels[i] == IGNORED:
+            continue
+        for header in headers:
+            if tuple(ids[i + 1 : i + 1 + len(header)]) == header:
+                found += range(i + 1, i + 1 + len(header))
+                break
+    return found
+
+
+@lru_cache(maxsize=4)
+def _line_headers(processor: PoiseProcessor) -> tuple[int, list[tuple[int, ...]]]:
+    """The token of a line break, and those of each header after it."""
+    texts = [remark_header(r, p) for r in REGIONS for p in REMARK_POLARITIES] + [DRILL_PREFIX]
+    lines = [processor.text_ids(f"a\n{text}") for text in texts]
+    newline = processor.text_ids("a\n")
+    return newline[-1], [tuple(line[len(newline) :]) for line in lines]

@@ -14,7 +14,7 @@ from assistant.errors import PoiseError
 from training.settings import build, checked, faults_of, read_yaml
 
 # Whole numbers that may be 0; all others count something and are at least 1.
-MAY_BE_ZERO: Final = ("seed", "steps", "warmup_steps", "refresh_text_steps", "refresh_steps")
+MAY_BE_ZERO: Final = ("seed", "steps", "warmup_steps")
 SHARES: Final = ("share", "dropout")
 
 
@@ -72,16 +72,18 @@ class LanguageModelSettings:
 
 @dataclass(frozen=True)
 class PretrainSettings:
-    """Language pretraining on composed commentary and code sequences, text only.
+    """Language pretraining on talk, commentary after features, and pose codes.
 
     Attributes:
-        windows_per_clip: windows of each clip whose corrected codes are learned.
+        tellings: commentaries of each clip of pool B, each in other words.
+        windows_per_clip: windows of each clip of pool A whose corrected codes are learned.
     """
 
-    steps: int = 700
-    batch_size: int = 32
-    learning_rate: float = 3e-3
-    windows_per_clip: int = 4
+    steps: int = 2600
+    batch_size: int = 8
+    learning_rate: float = 2e-3
+    tellings: int = 2
+    windows_per_clip: int = 2
 
 
 @dataclass(frozen=True)
@@ -107,22 +109,21 @@ class LanguageSettings:
     """Multi-task training of F_t, F_r and F_g.
 
     Attributes:
-        label_weight: weight of the label's tokens in the loss.
+        verdict_weight: weight in the loss of the tokens that judge: the label, and region and
+            polarity of each remark.
         demonstration_dropout: probability that F_t sees no demonstration.
+        own_commentary_share: share of clips whose F_g and F_r follow the model's own commentary.
         video_share: share of clips that get video features.
-        refresh_text_steps: steps on text alone before the second round, of the merged model.
-        refresh_steps: LoRA steps of the second round, mostly on commentary.
     """
 
     steps: int = 900
-    refresh_text_steps: int = 0
-    refresh_steps: int = 0
     batch_size: int = 32
     learning_rate: float = 2e-3
     warmup_steps: int = 40
     weight_decay: float = 0.01
-    label_weight: float = 4.0
+    verdict_weight: float = 4.0
     demonstration_dropout: float = 0.5
+    own_commentary_share: float = 0.25
     video_share: float = 0.5
     precision: Literal["bf16", "fp32"] = "bf16"
     projector: Literal["agp", "mlp"] = "agp"

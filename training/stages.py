@@ -1,6 +1,6 @@
 """The stages of a recipe, in order; each writes its part of the checkpoint into the run folder.
 
-    pose_tokenizer -> video_encoder -> proficiency -> pretrain -> library -> language -> refresh
+    pose_tokenizer -> video_encoder -> proficiency -> library -> pretrain -> language
 
 The simulated pools are made again from the seed whenever a stage needs them. `work/` inside the run
 folder holds what is not shipped (the pretrained model, metrics).
@@ -16,9 +16,10 @@ from assistant.pose.normalise import normalise
 from assistant.pose.tokenizer import PoseTokenizer
 from assistant.video.encoder import VideoEncoder
 from training.experts import experts
-from training.language_stage import language_stage, pretrain_stage, refresh_stage
+from training.language_stage import language_stage
 from training.library import build_library
 from training.pose_tokenizer import PoseTokenizerSettings, train_pose_tokenizer
+from training.pretraining import pretrain_stage
 from training.proficiency import ProficiencySettings, train_proficiency
 from training.progress import Progress
 from training.run import Run
@@ -90,8 +91,7 @@ STAGES: dict[str, Callable[[Run], None]] = {
     "pose_tokenizer": train_pose_tokenizer_stage,
     "video_encoder": train_video_encoder_stage,
     "proficiency": train_proficiency_stage,
-    "pretrain": pretrain_stage,
     "library": library_stage,
+    "pretrain": pretrain_stage,
     "language": language_stage,
-    "refresh": refresh_stage,
 }

@@ -29,7 +29,7 @@ class Ranked:
 def rank(
     engine: Engine, config: PoiseConfig, prompt: Prompt, candidates: Sequence[Demonstration]
 ) -> list[Ranked]:
-    """Candidates by falling relative log-likelihood; the prefix is computed once."""
+    """Candidates by falling mean log-likelihood; the prefix is computed once."""
     if not candidates:
         return []
     sums, counts = engine.score(
@@ -40,4 +40,4 @@ def rank(
         Ranked(item, float(mean), float(mean - item.unconditional))
         for item, mean in zip(candidates, means, strict=True)
     ]
-    return sorted(ranked, key=lambda r: (-r.relative, r.demonstration.demonstration_id))
+    return sorted(ranked, key=lambda r: (-r.log_likelihood, r.demonstration.demonstration_id))

@@ -90,6 +90,31 @@ def guide_codes(prompts: Sequence[Prompt]) -> torch.Tensor | None:
     return torch.tensor([[list(frame) for frame in guide] for guide in given])
 
 
+def guided_ids(
+    ids: Sequence[int], guide: Sequence[Sequence[int]], config: PoiseConfig
+) -> tuple[list[int], list[bool]]:
+    """Token ids of a pose sequence with each frame of the guide before its frame, and which of
+    them belong to the sequence.
+
+    Raises:
+        PoiseError: the sequence has not as many frames as the guide.
+    """
+    stride = config.tokens_per_frame + 1
+    if len(ids) != len(guide) * stride + 1:
+        raise PoiseError(
+            "nothing to score",
+            got=f"a pose sequence of {len(ids)} tokens",
+            expected=f"{len(guide) * stride + 1} for a guide of {len(guide)} frames",
+        )
+    mixed: list[int] = []
+    counted: list[bool] = []
+    for i, frame in enumerate(guide):
+        given = [*(config.pose_code_start + int(code) for code in frame), config.pose_frame_end_id]
+        mixed += [*given, *ids[i * stride : (i + 1) * stride]]
+        counted += [False] * stride + [True] * stride
+    return [*mixed, ids[-1]], [*counted, True]
+
+
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Sample from `seed` inside the block; the random state outside stays as it was."""
@@ -252,10 +277,12 @@ class TransformersEngine:
         """Log-likelihood of each continuation after the prompt, whose cache is computed once.
 
         Args:
-            continuations: texts or token ids; any length above zero.
+            continuations: texts or token ids; any length above zero. With a guide in the prompt,
+                ids of a pose sequence: each frame of the guide is given before its frame.
 
         Returns:
-            sums [N] of log p(token | prompt, tokens before) and token counts [N].
+            sums [N] of log p(token | prompt, tokens before) and token counts [N]; given tokens
+            are not counted.
 
         Raises:
             PoiseError: a continuation without any token.
@@ -272,30 +299,38 @@ class TransformersEngine:
             )
         if not token_ids:
             return np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.int64)
+        counted = [[True] * len(ids) for ids in token_ids]
+        if prompt.guide is not None:
+            guided = [guided_ids(ids, prompt.guide, self.model.config) for ids in token_ids]
+            token_ids, counted = [ids for ids, _ in guided], [mask for _, mask in guided]
         batch = self._batch([prompt])
         features = {k: v for k, v in batch.items() if k in FEATURE_ARGUMENTS}
         prefix = self.model(input_ids=batch["input_ids"], use_cache=True, **features)
         first = prefix.logits[:, -1].float().log_softmax(-1)  # [1, vocabulary]
         sums = []
         for begin in range(0, len(token_ids), SCORE_BATCH):
+            chunk = slice(begin, begin + SCORE_BATCH)
             sums.append(
-                self._score_chunk(
-                    prefix.past_key_values, first, token_ids[begin : begin + SCORE_BATCH]
-                )
+                self._score_chunk(prefix.past_key_values, first, token_ids[chunk], counted[chunk])
             )
-        return np.concatenate(sums), np.array([len(ids) for ids in token_ids])
+        return np.concatenate(sums), np.array([sum(mask) for mask in counted])
 
     def _score_chunk(
-        self, prefix: DynamicCache, first: torch.Tensor, token_ids: list[list[int]]
+        self,
+        prefix: DynamicCache,
+        first: torch.Tensor,
+        token_ids: list[list[int]],
+        counted: list[list[bool]],
     ) -> np.ndarray:
         """Sums of log-likelihoods [n] of a chunk of continuations after a cached prefix."""
         device, count = first.device, len(token_ids)
-        lengths = torch.tensor([len(ids) for ids in token_ids], device=device)
-        width = int(lengths.max())
+        width = max(map(len, token_ids))
         ids = torch.zeros(count, width, dtype=torch.long, device=device)
-        for i, row in enumerate(token_ids):
+        inside = torch.zeros(count, width, dtype=torch.bool, device=device)
+        for i, (row, mask) in enumerate(zip(token_ids, counted, strict=True)):
             ids[i, : len(row)] = torch.tensor(row, device=device)
-        total = first[:, ids[:, 0]].squeeze(0)  # [n]
+            inside[i, : len(row)] = torch.tensor(mask, device=device)
+        total = first[:, ids[:, 0]].squeeze(0) * inside[:, 0]  # [n]
         if width > 1:
             cache = DynamicCache(
                 [
@@ -309,6 +344,5 @@ class TransformersEngine:
             )
             logs = output.logits.float().log_softmax(-1)
             picked = logs.gather(-1, ids[:, 1:].unsqueeze(-1)).squeeze(-1)  # [n, width - 1]
-            inside = torch.arange(1, width, device=device)[None] < lengths[:, None]
-            total = total + (picked * inside).sum(-1)
+            total = total + (picked * inside[:, 1:]).sum(-1)
         return total.cpu().numpy()

@@ -3,6 +3,7 @@
 Registered with the Auto classes by `assistant.model.register()`; no remote code is needed.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -16,6 +17,8 @@ from assistant.model.numeric_token import NumericToken
 from assistant.model.projectors import FeatureMapper, build_projector
 
 MODALITIES = ("video", "pose", "score", "regions", "stage1")
+# How much of its random start a code's row keeps, so that equal code vectors can part.
+CODE_ROW_NOISE = 0.3
 # Everything that `forward` takes beside the text: features and their presence masks.
 FEATURE_ARGUMENTS = tuple(f"{m}_{part}" for m in MODALITIES for part in ("features", "mask"))
 
@@ -75,6 +78,33 @@ class PoiseForConditionalGeneration(PoisePreTrainedModel, GenerationMixin):
         for name, parameter in self.named_parameters():
             if name.endswith("align.scale"):
                 parameter.mul_(spread / parameter.square().mean().sqrt())
+
+    @torch.no_grad()
+    def start_code_rows(self, vectors: torch.Tensor) -> None:
+        """Start the embeddings of the pose codes as a random projection of their code vectors.
+
+        Codes of like poses then begin alike, and what is learned of one serves its neighbours.
+
+        Args:
+            vectors: [codebook_size, D] of the pose tokenizer.
+        """
+        weight = self.language_model.get_input_embeddings().weight
+        spread = torch.std(weight)
+        scaled = (vectors - vectors.mean(0)) / (vectors.std(0) * vectors.shape[1] ** 0.5)
+        rows = scaled @ torch.randn(vectors.shape[1], weight.shape[1])
+        begin = self.config.pose_code_start
+        own = weight[begin : begin + len(vectors)]
+        own.mul_(CODE_ROW_NOISE).add_(spread * rows)
+
+    def fit_inputs(self, features: Mapping[str, torch.Tensor]) -> None:
+        """Fit the input norms of some modalities from training clips.
+
+        Args:
+            features: [N, size] rows of pose, score, regions or stage1.
+        """
+        for modality, rows in features.items():
+            kind = "token" if modality in ("score", "regions") else "mapper"
+            getattr(self, f"{modality}_{kind}").inputs.fit(rows)
 
     def rows(self, modality: str, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Embedding rows [N, width] of one modality, absent items dropped, in reading order.

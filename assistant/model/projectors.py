@@ -9,6 +9,9 @@ from torch import nn
 
 from assistant.model.configuration_poise import PoiseConfig
 
+# Added to every spread: a feature that never changes stays small instead of growing without bound.
+SMALLEST_SPREAD = 1e-3
+
 
 class AdaptiveNorm(nn.Module):
     """Zero mean and unit variance over features, then a learned scale and shift.
@@ -28,6 +31,32 @@ class AdaptiveNorm(nn.Module):
             centred * torch.rsqrt(rows.var(-1, keepdim=True, unbiased=False) + 1e-6) * (self.scale)
             + self.shift
         )
+
+
+class InputNorm(nn.Module):
+    """Features in units of their spread over the training clips; mean 0 and spread 1 until fitted.
+
+    What tells clips apart is a small part of a raw feature: without this, rows of different clips
+    look alike to the language model, which then learns to read them late (docs/decisions.md).
+    """
+
+    mean: torch.Tensor
+    spread: torch.Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("spread", torch.ones(size))
+
+    @torch.no_grad()
+    def fit(self, rows: torch.Tensor) -> None:
+        """Take mean and spread of rows [N, size]."""
+        self.mean.copy_(rows.mean(0))
+        self.spread.copy_(rows.std(0) + SMALLEST_SPREAD)
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """[..., size] -> [..., size]."""
+        return (rows - self.mean) / self.spread
 
 
 class AttentiveGatedProjector(nn.Module):
@@ -107,6 +136,7 @@ class FeatureMapper(nn.Module):
 
     def __init__(self, size: int, hidden: int, out: int) -> None:
         super().__init__()
+        self.inputs = InputNorm(size)
         self.layers = nn.Sequential(
             nn.LayerNorm(size), nn.Linear(size, hidden), nn.GELU(), nn.Linear(hidden, out)
         )
@@ -114,4 +144,4 @@ class FeatureMapper(nn.Module):
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         """[..., size] -> [..., out]."""
-        return self.align(self.layers(rows))
+        return self.align(self.layers(self.inputs(rows)))

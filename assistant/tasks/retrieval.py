@@ -11,12 +11,24 @@ from assistant.tasks.commentary import prompt_pieces
 from prompts.render import render_messages
 
 
-def retrieval_prompt(inputs: ModelInputs, commentary: str, *, fused_video: bool = False) -> Prompt:
-    """The shared prefix after which every candidate's codes are scored."""
+def retrieval_prompt(
+    inputs: ModelInputs,
+    commentary: str,
+    learner_codes: Sequence[Sequence[int]],
+    *,
+    fused_video: bool = False,
+) -> Prompt:
+    """The shared prefix after which every candidate's codes are scored.
+
+    Args:
+        commentary: the whole first answer, label and commentary.
+        learner_codes: [frames, tokens] of the learner's window: each frame is given before the
+            candidate's, as in a correction.
+    """
     messages = render_messages(
         "retrieval", commentary=commentary, **prompt_pieces(inputs, fused_video=fused_video)
     )
-    return Prompt(messages, inputs)
+    return Prompt(messages, inputs, guide=learner_codes)
 
 
 def unconditional_prompt() -> Prompt:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assistant.clip import Clip, PoseSequence
+from assistant.clip import PoseSequence
 from assistant.coach import Coach, CoachInput, with_window
 from assistant.engine.dummy_engine import ANSWER, DummyEngine
 from assistant.errors import PoiseError
@@ -25,7 +25,7 @@ from prompts.vocabulary import LEVELS, REGIONS
 
 @pytest.fixture
 def clip(squat: PoseSequence) -> CoachInput:
-    return CoachInput("mine", squat, ("exo1",))
+    return CoachInput("mine", squat, {"exo1": Path("mine.mp4")})
 
 
 def test_a_judged_record_fits_the_schema(stub_coach: Coach, clip: CoachInput) -> None:
@@ -157,8 +157,8 @@ def test_demonstrations_are_ranked_and_say_what_they_show(
     result = stub_coach.coach(clip)
     rows = result.feedback.to_json()["demonstrations"]
     assert len(rows) == len(result.ranked) == 4
-    relative = [r.relative for r in result.ranked]
-    assert relative == sorted(relative, reverse=True)
+    likelihoods = [r.log_likelihood for r in result.ranked]
+    assert likelihoods == sorted(likelihoods, reverse=True)
     by_id = {d["id"]: d for d in rows}
     assert by_id["expert-0"]["fixes"] == ["arms"]
     assert by_id["expert-1"]["fixes"] == ["legs"]  # the head was not criticised
@@ -349,8 +349,8 @@ def test_expert_measurements_are_written_and_read(tmp_path: Path) -> None:
 def test_a_film_without_an_encoder_is_named_but_not_used(
     stub_coach: Coach, squat: PoseSequence
 ) -> None:
-    clip = Clip("film", {"exo1": Path("film.mp4"), "ego": Path("ego.mp4")})
-    record = stub_coach.coach_clip(clip, squat).feedback.to_json()
+    clip = CoachInput("film", squat, {"exo1": Path("film.mp4"), "ego": Path("ego.mp4")})
+    record = stub_coach.coach(clip).feedback.to_json()
     assert record["clip"]["views"] == ["exo1", "ego"]
     assert record["provenance"]["inputs_used"] == ["pose"]
 
@@ -372,8 +372,8 @@ def test_films_of_the_window_enter_where_the_encoder_knows_them(
     monkeypatch.setattr("assistant.video.views.view_features", features)
     stub_coach.perception.assessor.judged = judged
     stub_coach.perception = replace(stub_coach.perception, video_encoder="the encoder")
-    clip = Clip("film", {"ego": Path("ego.mp4"), "exo1": Path("film.mp4")})
-    result = stub_coach.coach_clip(clip, squat)
+    clip = CoachInput("film", squat, {"ego": Path("ego.mp4"), "exo1": Path("film.mp4")})
+    result = stub_coach.coach(clip)
     assert result.feedback.to_json()["provenance"]["inputs_used"] == used
     # A clip that is not judged need not be decoded.
     assert asked == ([("the encoder", ["ego", "exo1"], result.window)] if judged else [])

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def samples(processor: PoiseProcessor, make_inputs) -> list[TokenSample]:
             target=[[4, 5, 6]] * 4,
             **prompt_pieces(inputs),
         )
-        made.append(token_sample(processor, supervise(messages), inputs, label_weight=4.0))
+        made.append(token_sample(processor, supervise(messages), inputs, verdict_weight=4.0))
     return made
 
 
@@ -245,15 +246,17 @@ def test_it_diverges_at_a_later_step(make_model, processor, samples) -> None:
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_label_weights_mark_exactly_the_labels_tokens(
+def test_verdict_weights_mark_label_and_headers_and_nothing_else(
     processor: PoiseProcessor, make_inputs, level: str
 ) -> None:
     inputs = make_inputs(0)
     messages = render_messages("commentary", target=answer(level), **prompt_pieces(inputs))
-    sample = token_sample(processor, messages, inputs, label_weight=7.0)
+    sample = token_sample(processor, messages, inputs, verdict_weight=7.0)
     marked = [i for i, weight in enumerate(sample.weights) if weight == 7.0]
-    assert marked == list(range(marked[0], marked[0] + len(marked)))
-    assert processor.tokenizer.decode([sample.ids[i] for i in marked]) == f" {level}."
+    headers = re.findall(r"\n((?:\w+ \([a-z ]+\)|Drill):)", answer(level))
+    assert len(headers) == answer(level).count("\n") > 0
+    said = processor.tokenizer.decode([sample.ids[i] for i in marked])
+    assert said == f" {level}." + "".join(headers)
     for token, label, weight in zip(sample.ids, sample.labels, sample.weights, strict=True):
         assert weight == (0.0 if label == IGNORED else 7.0 if weight == 7.0 else 1.0)
         assert label in (IGNORED, token)
@@ -284,9 +287,11 @@ def test_a_prompt_is_the_beginning_of_what_was_trained(
         for prompt in asked:
             start = processor.encode(prompt.messages, answer_start=prompt.answer_start)
             assert ids[: len(start)] == start
-    shown = render_messages("retrieval", commentary=text, target=codes, **prompt_pieces(inputs))
+    shown = render_messages(
+        "retrieval", commentary=text, learner_codes=codes, target=codes, **prompt_pieces(inputs)
+    )
     ids, _ = processor.encode_with_labels(supervise(shown))
-    start = processor.encode(retrieval_prompt(inputs, text).messages)
+    start = processor.encode(retrieval_prompt(inputs, text, codes).messages)
     assert ids[: len(start)] == start
 
 
@@ -294,9 +299,9 @@ def test_a_label_that_is_given_is_not_weighed(processor: PoiseProcessor) -> None
     messages = render_messages(
         "correction", commentary=answer("Novice"), learner_codes=[[1]], target=[[2]]
     )
-    given = token_sample(processor, messages, ModelInputs(), label_weight=7.0)
+    given = token_sample(processor, messages, ModelInputs(), verdict_weight=7.0)
     assert set(given.weights) == {0.0, 1.0}
-    learned = token_sample(processor, supervise(messages), ModelInputs(), label_weight=7.0)
+    learned = token_sample(processor, supervise(messages), ModelInputs(), verdict_weight=7.0)
     assert sum(weight == 7.0 for weight in learned.weights) > 0
     # Two assistant turns are learned, each with its end of turn.
     end = processor.tokenizer.convert_tokens_to_ids(TURN_END)
@@ -305,7 +310,7 @@ def test_a_label_that_is_given_is_not_weighed(processor: PoiseProcessor) -> None
 
 def test_a_spoken_text_about_the_label_is_not_the_label(processor: PoiseProcessor) -> None:
     messages = render_messages("chat", commentary="Slow.", question="Why?", target="A Novice.")
-    sample = token_sample(processor, messages, ModelInputs(), label_weight=7.0)
+    sample = token_sample(processor, messages, ModelInputs(), verdict_weight=7.0)
     assert 7.0 not in sample.weights
 
 

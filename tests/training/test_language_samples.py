@@ -209,7 +209,10 @@ def test_conversations_hold_what_their_task_needs(drills: list[Drill]) -> None:
     assert given[2]["supervised"] is False
     asked = retrieval_messages(clip, clip.answer, shown, supervised=True)
     assert "<|pose_15|>" not in asked[1]["content"]  # else F_r would copy it
-    assert asked[-1]["content"].count("<|pose_15|>") == 30
+    assert asked[-1]["content"].count("<|pose_15|>") == 30 + 1  # one of the learner's is a 15
+    assert asked[-1]["content"].startswith(
+        "<|pose_0|><|pose_1|><|pose_2|><|pose_frame_end|><|pose_15|>"
+    )
 
 
 def test_only_the_corrected_frames_are_learned(processor: PoiseProcessor) -> None:
@@ -236,12 +239,18 @@ def test_an_activity_without_demonstrations_is_an_error(
             seed = 0
 
             class language:
-                demonstration_dropout, label_weight = 0.5, 4.0
+                demonstration_dropout, verdict_weight = 0.5, 4.0
 
     run: Any = Nothing()
     drill = next(d for d in drills if d.level is not None)
     with pytest.raises(PoiseError, match=f"no demonstration of {drill.activity}"):
-        multitask_samples(run, [perceived(drill, -1)], library, processor)
-    samples = multitask_samples(run, [perceived(drill, 0)], library, processor)
+        multitask_samples(run, [perceived(drill, -1)], library, processor, {})
+    samples = multitask_samples(run, [perceived(drill, 0)], library, processor, {})
+    answer = perceived(drill, 0).answer
     assert len(samples) == 2
     assert all(4.0 in sample.weights for sample in samples)
+    own = multitask_samples(run, [perceived(drill, 0)], library, processor, {0: answer})
+    for sample in own:  # its own words are given, only the codes are learned
+        learned = processor.tokenizer.decode([i for i in sample.labels if i != IGNORED])
+        assert learned.startswith("<|pose_") and "Proficiency" not in learned
+        assert answer in processor.tokenizer.decode(sample.ids)

@@ -31,8 +31,7 @@ TINY = (
     "proficiency={steps: 30, copies: 1, width: 32}",
     "language_model={layers: 1, hidden_size: 32, intermediate_size: 48, heads: 2, vocabulary: 500}",
     "pretrain={steps: 10, batch_size: 8}",
-    "language={steps: 10, batch_size: 8, warmup_steps: 2, video_share: 0.2,"
-    " refresh_text_steps: 3, refresh_steps: 5}",
+    "language={steps: 10, batch_size: 8, warmup_steps: 2, video_share: 0.2}",
     "lora.rank=2",
 )
 
@@ -122,7 +121,7 @@ def test_it_coaches_a_clip(runs: tuple[Path, Path]) -> None:
 def test_a_stage_alone_uses_what_the_others_wrote(runs: tuple[Path, Path]) -> None:
     """The last stage run again gives the same checkpoint."""
     before = shipped(runs[1])
-    done = train(runs[1], "--stage", "refresh")
+    done = train(runs[1], "--stage", "language")
     assert done.returncode == 0, done.stderr
     assert shipped(runs[1]) == before
 

@@ -47,7 +47,7 @@ class ProficiencySettings:
     severity_weight: float = 0.5
     where_weight: float = 0.05
     unnamed_share: float = 0.1
-    view_noise: float = 70.0
+    view_noise: float = 80.0
     calibration_noise: float = 20.0
     form: Form = "regressions"
     c: float = PAPER_C

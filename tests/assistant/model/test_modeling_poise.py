@@ -189,7 +189,11 @@ def test_the_auto_classes_load_a_checkpoint(model, processor, samples, tmp_path:
         for p in (processor, reader)
     )
     assert torch.equal(mine["input_ids"], theirs["input_ids"])
-    assert torch.equal(logits(auto, theirs), logits(model, mine))
+    kept, stored = model.state_dict(), auto.state_dict()
+    assert kept.keys() == stored.keys()
+    assert all(torch.equal(kept[name], stored[name]) for name in kept)
+    # Equal weights at other places in memory: the last bit of a product may differ.
+    torch.testing.assert_close(logits(auto, theirs), logits(model, mine), rtol=0, atol=1e-5)
 
 
 def test_the_loss_shifts_the_labels_once(model, processor, make_inputs) -> None:

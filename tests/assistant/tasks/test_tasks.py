@@ -61,20 +61,20 @@ def test_prompts_share_their_beginning(processor, make_inputs) -> None:
     for prompt in (
         commentary_prompt(inputs, "Novice"),
         correction_prompt(inputs, "Proficiency Level: Novice.", codes.tolist()),
-        retrieval_prompt(inputs, "Proficiency Level: Novice."),
+        retrieval_prompt(inputs, "Proficiency Level: Novice.", codes.tolist()),
     ):
         ids = processor.encode(prompt.messages, answer_start=prompt.answer_start)
         assert ids[: len(first)] == first
         assert prompt.inputs is inputs
 
 
-def test_the_learners_codes_guide_the_correction(processor, make_inputs) -> None:
+def test_the_learners_codes_guide_correction_and_retrieval(processor, make_inputs) -> None:
     codes = np.arange(12).reshape(4, 3).tolist()
     prompt = correction_prompt(make_inputs(0), "Slow.", codes)
     assert prompt.guide == codes
     text = processor.tokenizer.decode(processor.encode(prompt.messages))
     assert text.endswith("Show the corrected body pose.<|im_end|>\n<|im_start|>assistant\n")
-    assert retrieval_prompt(make_inputs(0), "Slow.").guide is None
+    assert retrieval_prompt(make_inputs(0), "Slow.", codes).guide == codes
 
 
 def test_the_unconditional_prompt_has_no_clip(processor) -> None:

@@ -1,0 +1,217 @@
+"""Stage `pretrain`: the language model to adapt, a published one or a small one trained here.
+
+The small one learns, all parameters at once, from three kinds of conversation: talk alone (speech
+and summary, question and answer), commentary after a clip's features, and pose codes without any
+commentary (corrections and demonstrations after the learner's own). LoRA then teaches the tasks as
+whole conversations.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from assistant.checkpoint import LANGUAGE_FOLDER, LIBRARY_FOLDER
+from assistant.demos.library import Library
+from assistant.model import register
+from assistant.model.modeling_poise import PoiseForConditionalGeneration
+from assistant.model.processing_poise import ModelInputs, PoiseProcessor
+from assistant.perception import POSE_TOKENIZER_FOLDER, Perception
+from assistant.pose.tokenizer import PoseTokenizer
+from assistant.tasks.commentary import prompt_pieces
+from assistant.tasks.window import cut_window, window_around
+from data_prep.drills.commentary import compose_dialogue, compose_spoken, compose_summary
+from data_prep.drills.records import Drill
+from prompts.render import Codes, render_messages
+from training.clips import fit_inputs, perceived_clips
+from training.language import build_model, load_base, train_steps
+from training.language_samples import (
+    PerceivedClip,
+    TokenSample,
+    demonstration_of,
+    ignore_guide,
+    supervise,
+    token_sample,
+    twin_window,
+)
+from training.progress import Progress
+from training.run import WORK, Run, learner_poses
+from training.tokenizer import train_tokenizer
+
+PRETRAINED = "pretrained"
+# Seconds by which pretraining windows miss the moment, as an estimated moment may.
+MOMENT_SPREAD = 0.3
+
+
+def pretrain_stage(run: Run) -> None:
+    """Load or build the model around a causal language model; train it where it is new."""
+    recipe, folder = run.recipe, run.folder / LANGUAGE_FOLDER
+    tokenizer_part = PoseTokenizer.from_pretrained(run.folder / POSE_TOKENIZER_FOLDER)
+    told = [d for d in run.pool("perception") if d.level is not None]
+    base, codebook_size = None, tokenizer_part.codebook_size
+    if recipe.language_model.base:
+        base = load_base(recipe.language_model, folder, codebook_size)
+    else:
+        texts = composed_texts(told, recipe.seed)
+        vocabulary = recipe.language_model.vocabulary
+        train_tokenizer(texts, folder, vocabulary=vocabulary, codebook_size=codebook_size)
+    processor = load_processor(folder)
+    torch.manual_seed(recipe.seed)
+    model = build_model(
+        processor.tokenizer,
+        recipe.language_model,
+        recipe.language,
+        video_size=run.perception().video_size,
+        pose_size=tokenizer_part.tokens_per_frame * tokenizer_part.config.code_dim + 3,
+        stage1_size=run.perception().assessor.stage1.config.pooled,
+        tokens_per_frame=tokenizer_part.tokens_per_frame,
+        codebook_size=codebook_size,
+        base=base,
+    )
+    model.match_embeddings()
+    model.start_code_rows(tokenizer_part.codebook.vectors)
+    if recipe.pretrain.steps:
+        pretrain(run, model, processor, told)
+    model.save_pretrained(run.folder / WORK / PRETRAINED)
+
+
+def pretrain(
+    run: Run, model: PoiseForConditionalGeneration, processor: PoiseProcessor, told: list[Drill]
+) -> None:
+    """Full training of the model on all three kinds of conversation."""
+    recipe, progress = run.recipe, Progress("pretrain")
+    library = Library.load(run.folder / LIBRARY_FOLDER)
+    clips = perceived_clips(run, library, recipe.seed + 20)
+    fit_inputs(model, clips)
+    kinds = {
+        "talk": talk_samples(processor, told, recipe.seed),
+        "commentary": commentary_samples(run, processor, clips),
+        "codes": code_samples(run, processor, told, clips, library),
+    }
+    for name, samples in kinds.items():
+        progress.say(f"{name}: {len(samples)}, {sum(len(s.ids) for s in samples)} tokens")
+    losses = train_steps(
+        model,
+        [sample for samples in kinds.values() for sample in samples],
+        processor,
+        steps=recipe.pretrain.steps,
+        batch_size=recipe.pretrain.batch_size,
+        learning_rate=recipe.pretrain.learning_rate,
+        warmup=recipe.language.warmup_steps,
+        weight_decay=recipe.language.weight_decay,
+        precision=recipe.language.precision,
+        seed=recipe.seed,
+        progress=progress,
+    )
+    run.write_metrics("pretrain", {"loss": float(np.mean(losses[-50:]))})
+
+
+def load_processor(folder: Path) -> PoiseProcessor:
+    """The processor over the tokenizer in `folder`."""
+    register()
+    return PoiseProcessor.from_pretrained(folder)
+
+
+def composed_texts(drills: Sequence[Drill], seed: int) -> list[str]:
+    """Every text of the drills, for the tokenizer."""
+    texts: list[str] = []
+    for i, drill in enumerate(drills):
+        rng = np.random.default_rng([seed, 7, i])
+        texts += [compose_summary(drill, rng), compose_spoken(drill, rng)]
+        texts += [part for turn in compose_dialogue(drill, rng) for part in turn]
+        if i % 10 == 0:
+            messages = render_messages(
+                "commentary", frames=8, n_video=1, n_pose=1, n_stage1=1, has_score=True,
+                has_regions=True,
+            )  # fmt: skip
+            texts += [m["content"] for m in messages]
+            texts += [render_messages("retrieval")[-1]["content"]]
+            texts += [render_messages("correction")[-1]["content"]]
+    return [text for text in texts if text]
+
+
+def talk_samples(
+    processor: PoiseProcessor, drills: Sequence[Drill], seed: int
+) -> list[TokenSample]:
+    """Speech with its summary, or a question about a commentary, by turns; every token is learned,
+    user turns too: the model has to learn the language first."""
+    samples: list[TokenSample] = []
+    for i, drill in enumerate(drills):
+        rng = np.random.default_rng([seed, 8, i])
+        question, reply = compose_dialogue(drill, rng)[0]
+        talks = [
+            [
+                {"role": "user", "content": compose_spoken(drill, rng)},
+                {"role": "assistant", "content": compose_summary(drill, rng)},
+            ],
+            render_messages(
+                "chat", commentary=compose_summary(drill, rng), question=question, target=reply
+            ),
+        ]
+        for messages in talks[i % 2 :: 2]:
+            ids = token_sample(processor, supervise(list(messages)), ModelInputs()).ids
+            samples.append(TokenSample(ids, ids, [1.0] * len(ids), ModelInputs()))
+    return samples
+
+
+def commentary_samples(
+    run: Run, processor: PoiseProcessor, clips: Sequence[PerceivedClip]
+) -> list[TokenSample]:
+    """F_t alone, each clip several times in other words."""
+    samples = []
+    weight = run.recipe.language.verdict_weight
+    for i, clip in enumerate(clips):
+        rng = np.random.default_rng([run.recipe.seed, 14, i])
+        for _ in range(run.recipe.pretrain.tellings):
+            messages = render_messages(
+                "commentary", target=compose_summary(clip.drill, rng), **prompt_pieces(clip.inputs)
+            )
+            samples.append(token_sample(processor, messages, clip.inputs, verdict_weight=weight))
+    return samples
+
+
+def code_samples(
+    run: Run,
+    processor: PoiseProcessor,
+    drills: Sequence[Drill],
+    clips: Sequence[PerceivedClip],
+    library: Library,
+) -> list[TokenSample]:
+    """F_g and F_r without commentary: of pool A without features, of pool B after them; and every
+    item of the library after no clip at all."""
+    nothing, perception = ModelInputs(), run.perception()
+    asked: list[tuple[str, ModelInputs, Codes, Codes]] = []
+    for copy in range(run.recipe.pretrain.windows_per_clip):
+        shown = plain_codes(drills, perception, run.recipe.seed + 100 + copy)
+        asked += [("correction", nothing, learner, twin) for learner, twin in shown]
+    for clip in clips:
+        learner, gold = clip.learner_codes.tolist(), demonstration_of(clip, library).codes.tolist()
+        asked.append(("correction", clip.inputs, learner, clip.twin_codes.tolist()))
+        asked.append(("retrieval", clip.inputs, learner, gold))
+    samples = []
+    for task, inputs, learner, target in asked:
+        messages = render_messages(
+            task, learner_codes=learner, target=target, **prompt_pieces(inputs)
+        )
+        sample = token_sample(processor, messages, inputs)
+        samples.append(ignore_guide(sample, len(learner), len(learner[0])))
+    for item in library.items:
+        messages = render_messages("retrieval", target=item.codes.tolist())
+        samples.append(token_sample(processor, messages, nothing))
+    return samples
+
+
+def plain_codes(
+    drills: Sequence[Drill], perception: Perception, seed: int
+) -> list[tuple[Codes, Codes]]:
+    """Codes of learner and twin in a window near a true moment of each clip."""
+    windows = []
+    for i, (drill, pose) in enumerate(zip(drills, learner_poses(drills, seed), strict=True)):
+        rng = np.random.default_rng([seed, 13, i])
+        start, end = drill.moments[rng.integers(len(drill.moments))]
+        middle = (start + end) / 2 + rng.normal(0, MOMENT_SPREAD)
+        windows.append(cut_window(pose, window_around(middle, pose.duration)[0]))
+    twins = [twin_window(d, w) for d, w in zip(drills, windows, strict=True)]
+    learner, twin = (perception.encode_windows(w)[1].tolist() for w in (windows, twins))
+    return list(zip(learner, twin, strict=True))
