@@ -5,16 +5,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from assistant.evidence import ExpertQuantity, Experts
+from assistant.levels import N_LEVELS
 from assistant.pose.kinematics import QUANTITIES, measure
 from data_prep.drills.records import Drill
 
 
 def experts(drills: Sequence[Drill]) -> Experts:
-    """Measured quantities of fault-free clips, per activity."""
+    """Measured quantities of the fault-free clips of Late Experts, per activity."""
     values: dict[str, dict[str, list[float]]] = {}
     units: dict[str, str] = {}
     for drill in drills:
-        if drill.level is None or drill.faults:
+        if drill.level != N_LEVELS - 1 or drill.faults:
             continue
         span = (drill.repetitions[0][0], drill.repetitions[-1][1])
         for found in measure(drill.pose, drill.activity, span):
