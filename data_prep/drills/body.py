@@ -5,6 +5,8 @@ Masses: Winter, Biomechanics and Motor Control of Human Movement, 4th ed., Table
 Dempster): they put the pelvis where the body's centre of mass stands over its feet.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
@@ -20,8 +22,10 @@ from assistant.skeleton import (
     N_JOINTS,
     NOSE,
 )
+from data_prep.drills.holds import hold_together
 from data_prep.drills.performer import Performer
-from data_prep.drills.tracks import FPS
+from data_prep.drills.swing import swing_legs
+from data_prep.drills.tracks import FPS, Meeting
 
 SIDE = np.array([1.0, -1.0])  # left, right along +y
 MID_FOOT = 0.38  # where the centre of mass rests between ankle (0) and ball of the foot (1)
@@ -32,6 +36,7 @@ def assemble(
     curves: dict[str, np.ndarray],
     feet: np.ndarray,
     grounded: np.ndarray,
+    meetings: Sequence[Meeting] = (),
 ) -> np.ndarray:
     """Joints of a clip in its local frame.
 
@@ -40,6 +45,7 @@ def assemble(
         curves: control name -> [F] (`tracks.CONTROLS`).
         feet: [F, 2, 4] x, y, toe direction (degrees) and height of each foot.
         grounded: [F, 2], 1 where the foot stands.
+        meetings: places that a swinging foot meets.
 
     Returns:
         [F, 17, 3] metres, float64.
@@ -52,8 +58,15 @@ def assemble(
     local[..., 0] -= base[:, None, 0]
     local[..., 1] -= base[:, None, 1]
     local = _turn(local, -yaw)
-    hips, hip_axis = _pelvis(length, curves, local, grounded, toe)
-    knees = _knees(length, curves, hips, local, toe)
+    free = np.stack([curves["free_l"], curves["free_r"]], 1)
+    thighs = np.zeros((*free.shape, 3))
+    hips, hip_axis = _pelvis(length, curves, local, grounded * (1 - free), toe)
+    if free.any():
+        swung, thighs = swing_legs(length, curves, hips, base, yaw, local, meetings)
+        local = local + free[..., None] * (swung - local)
+        _, reached = two_bone(hips, local, length["thigh"], length["shank"], thighs)
+        local = np.where(free[..., None] > 0, reached, local)
+    knees = _knees(length, curves, hips, local, toe, free[..., None] * thighs)
     pelvis = hips.mean(1)
     shoulders, frame, centre = _trunk(length, curves, pelvis, hip_axis)
     arms_curves = _arm_swing(curves, local)
@@ -121,10 +134,11 @@ def _pelvis(
     full = 0.9985 * (thigh + shank)
     # A foot in the air does not carry: its leg may be as long as it gets.
     reach = reach[:, None] * grounded + full * (1 - grounded)
-    share = (grounded + 1e-3) / (grounded + 1e-3).sum(1, keepdims=True)
-    tilt = np.radians(curves["list"])
+    carry = (grounded + 1e-3) * np.stack([curves["carry_l"], curves["carry_r"]], 1)
+    share = carry / carry.sum(1, keepdims=True)
+    tilt, turn = np.radians(curves["list"]), np.radians(curves["hip_turn"])
     half = length["hip_width"] / 2
-    axis = np.stack([np.zeros_like(tilt), np.cos(tilt), np.sin(tilt)], 1)
+    axis = np.stack([-np.sin(turn) * np.cos(tilt), np.cos(turn) * np.cos(tilt), np.sin(tilt)], 1)
     offset = half * SIDE[None, :, None] * axis[:, None]
     forward = np.cos(toe).mean(1)
     target_x = ankles[..., 0].mean(1) + MID_FOOT * length["foot"] * forward + curves["com_x"]
@@ -136,7 +150,8 @@ def _pelvis(
         x = x + (target_x - _mass_x(length, curves, x, z, ankles, lean)) / 0.8
     z = (_heights(x, y, offset, ankles, reach) * share).sum(1)
     smooth_z = gaussian_filter1d(z, 1.2, mode="nearest")
-    limit = _heights(x, y, offset, ankles, np.full_like(reach, full)).min(1)
+    free = np.stack([curves["free_l"], curves["free_r"]], 1)
+    limit = (_heights(x, y, offset, ankles, np.full_like(reach, full)) + 2 * free).min(1)
     centre = np.stack([x, y, np.minimum(smooth_z, limit)], 1)
     return centre[:, None] + offset, axis
 
@@ -200,11 +215,16 @@ def _knees(
     hips: np.ndarray,
     ankles: np.ndarray,
     toe: np.ndarray,
+    swinging: np.ndarray,
 ) -> np.ndarray:
-    """Knees [F, 2, 3]: over the toes, then turned outward, then pushed inward by the fault."""
+    """Knees [F, 2, 3]: over the toes, then turned outward, then pushed inward by the fault.
+
+    `swinging` [F, 2, 3] is the thigh's direction of a leg that swings, as long as it is free.
+    """
     out = np.stack([curves["knee_out_l"], curves["knee_out_r"]], 1)
     angle = toe + SIDE * np.radians(out)
     pole = np.stack([np.cos(angle), np.sin(angle), np.full_like(angle, 0.25)], -1)
+    pole = pole * (1 - np.linalg.norm(swinging, axis=-1, keepdims=True)) + swinging
     knees, _ = two_bone(hips, ankles, length["thigh"], length["shank"], pole)
     inward = np.stack([curves["inward_l"], curves["inward_r"]], 1)
     if not (inward > 1e-6).any():
@@ -309,6 +329,7 @@ def _arms(
         + (SIDE * targets["hand_y"])[..., None] * left
         + targets["hand_z"][..., None] * up
     ) * arm
+    line = hold_together(line, shoulders, curves, left, up)
     unit = line / np.maximum(np.linalg.norm(line, axis=-1, keepdims=True), 1e-6)
     natural = np.cross(left - 0.3 * SIDE[None, :, None] * ahead, unit)
     turn = (SIDE * np.radians(targets["elbow"]))[..., None]
@@ -328,7 +349,7 @@ def _head(
     bend = 0.45 * lean + 0.35 * pitch + 0.03
     neck = np.stack([np.sin(bend), 0.6 * np.sin(side), np.cos(bend)], 1)
     middle = centre + length["neck"] * neck
-    yaw = np.radians(curves["head_yaw"] + 0.7 * curves["twist"])
+    yaw = np.radians(curves["head_yaw"] + 0.7 * curves["twist"] * (1 - curves["head_free"]))
     up, left, ahead = _axes(pitch, 0.4 * side, yaw)
     half = length["head"] / 2
     size = length["head"] / 0.155
@@ -362,3 +383,29 @@ def swivel_for(performer: Performer, hand: tuple[float, float, float], flare: fl
     elbow, _ = two_bone(np.zeros_like(pole), np.broadcast_to(line, pole.shape), first, second, pole)
     angle = np.degrees(np.arcsin(np.clip(elbow[:, 1] / first, -1, 1)))
     return float(swivels[np.argmin(np.abs(angle - flare) + 1e-3 * np.abs(swivels - 20))])
+
+
+def raise_for(
+    performer: Performer, angle: float, back: float, reach: float
+) -> tuple[float, float, float]:
+    """Hand target (forward, outward, up in arm lengths) of an arm lifted sideways.
+
+    Args:
+        performer: whose arm.
+        angle: wanted angle of the upper arm against the trunk, degrees; 90 is level.
+        back: how far behind the side, share of the outward distance.
+        reach: distance of the hand from the shoulder in arm lengths.
+    """
+    first, second = performer.lengths["upper_arm"], performer.lengths["forearm"]
+    lifts = np.radians(np.linspace(0.0, 140.0, 141))
+    across = np.sin(lifts) / np.hypot(1.0, back)
+    lines = np.stack([-back * across, across, -np.cos(lifts)], -1) * reach
+    unit = lines / np.linalg.norm(lines, axis=-1, keepdims=True)
+    natural = np.cross(np.array([-0.3, 1.0, 0.0]), unit)  # as in `_arms`, for a left arm
+    turn = np.radians(20.0)
+    pole = natural * np.cos(turn) + np.cross(unit, natural) * np.sin(turn)
+    arm = first + second
+    elbow, _ = two_bone(np.zeros_like(lines), lines * arm, first, second, pole)
+    found = np.degrees(np.arccos(np.clip(-elbow[:, 2] / first, -1, 1)))
+    x, y, z = lines[int(np.argmin(np.abs(found - angle)))]
+    return float(x), float(y), float(z)

@@ -12,7 +12,7 @@ from data_prep.drills.dataset import (
     preset_drills,
     to_sample,
 )
-from data_prep.drills.faults import KNOWN
+from data_prep.drills.faults import DEFAULT_ACTIVITIES
 from data_prep.drills.performer import check_split
 from data_prep.drills.records import Drill
 from data_prep.drills.simulate import simulate_performer
@@ -41,7 +41,7 @@ def named_source(
 
     def make() -> Iterator[Drill]:
         for index in range(performers):
-            yield from simulate_performer(index, clips, seed, split, KNOWN, distractors)
+            yield from simulate_performer(index, clips, seed, split, DEFAULT_ACTIVITIES, distractors)
 
     settings = {
         "preset": None,

@@ -167,6 +167,11 @@ def _unit(vector: np.ndarray) -> np.ndarray:
     return vector / np.maximum(np.linalg.norm(vector, axis=-1, keepdims=True), 1e-6)
 
 
+def look_at(forward: np.ndarray) -> np.ndarray:
+    """Rotation [3, 3] of an upright camera that looks along `forward` [3]."""
+    return _look(_unit(forward)[None], UP[None])[0]
+
+
 def _look(forward: np.ndarray, up: np.ndarray) -> np.ndarray:
     """Rotations [N, 3, 3] of cameras that look along `forward` [N, 3] with `up` [N, 3] upwards."""
     right = _unit(np.cross(forward, up))

@@ -65,10 +65,10 @@ def noise_condition(name: str) -> tuple[float, str] | None:
 
 def preset_drills(chosen: Preset) -> Iterator[Drill]:
     """The clips of a preset, in order; the known drills first."""
-    from data_prep.drills.faults import KNOWN
+    from data_prep.drills.faults import DEFAULT_ACTIVITIES
 
     for index in range(chosen.performers):
-        yield from simulate_performer(index, chosen.clips, chosen.seed, chosen.split, KNOWN, 0.0)
+        yield from simulate_performer(index, chosen.clips, chosen.seed, chosen.split, DEFAULT_ACTIVITIES, 0.0)
     for number in range(chosen.distractors * len(DISTRACTORS)):
         rng = np.random.default_rng([chosen.seed, 7, number])
         name = f"{chosen.split}-{chosen.seed}-d{number:04d}"

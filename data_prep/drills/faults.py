@@ -6,52 +6,12 @@ beyond the cited values are ours; the citations give the direction and the order
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
 from assistant.errors import PoiseError
-
-BLEND: Final = 0.25  # below this severity a fault fades into the performer's own style
-
-
-@dataclass(frozen=True)
-class FaultSpec:
-    """One fault: the quantity it moves and its size at three severities.
-
-    Attributes:
-        name: identifier used in data.
-        region: body region that the remark belongs to.
-        quantity: what is measured, at which instant.
-        unit: "deg", "s" or "cm".
-        normal: lowest and highest value of faultless performers.
-        at_03, at_06, at_10: the quantity at severity 0.3, 0.6 and 1.0.
-        source: where direction and magnitude come from.
-    """
-
-    name: str
-    region: str
-    quantity: str
-    unit: str
-    normal: tuple[float, float]
-    at_03: float
-    at_06: float
-    at_10: float
-    source: str
-
-    def size(self, severity: float, style: float) -> float:
-        """The quantity at a severity in 0..1; at 0 the performer's own `style` value."""
-        absolute = float(
-            np.interp(
-                severity,
-                [0.0, 0.3, 0.6, 1.0],
-                [2 * self.at_03 - self.at_06, self.at_03, self.at_06, self.at_10],
-            )
-        )
-        weight = min(1.0, severity / BLEND)
-        return (1 - weight) * style + weight * absolute
-
+from data_prep.drills.fault_spec import FaultSpec
+from data_prep.drills.faults_ball import GOLF_SWING, PENALTY_KICK
+from data_prep.drills.faults_gym import FORWARD_LUNGE, OVERHEAD_PRESS
 
 FAULTS: Final[Mapping[str, tuple[FaultSpec, ...]]] = {
     "bodyweight_squat": (
@@ -179,12 +139,20 @@ FAULTS: Final[Mapping[str, tuple[FaultSpec, ...]]] = {
             " Knudson 1993, JOPERD 64(2): stable staggered base",
         ),
     ),
+    "forward_lunge": FORWARD_LUNGE,
+    "overhead_press": OVERHEAD_PRESS,
+    "soccer_penalty_kick": PENALTY_KICK,
+    "golf_swing": GOLF_SWING,
 }
 
 # Fault pairs that only the shifted split contains.
 RESERVED: Final = {
     "bodyweight_squat": ("heel_rise", "head_drop"),
     "basketball_free_throw": ("elbow_flare", "narrow_stance"),
+    "forward_lunge": ("short_step", "head_drop"),
+    "overhead_press": ("knee_drive", "bar_forward"),
+    "soccer_penalty_kick": ("plant_behind", "head_up"),
+    "golf_swing": ("hip_sway", "low_finish"),
 }
 
 # Praise that a motion may earn: activity -> name -> region.
@@ -205,9 +173,39 @@ GOOD_POINTS: Final[Mapping[str, Mapping[str, str]]] = {
         "wide_base": "feet",
         "eyes_on_rim": "head",
     },
+    "forward_lunge": {
+        "deep_lunge": "legs",
+        "tall_trunk": "torso",
+        "long_step": "feet",
+        "level_head": "head",
+        "calm_arms": "arms",
+    },
+    "overhead_press": {
+        "full_lockout": "arms",
+        "still_legs": "legs",
+        "braced_trunk": "torso",
+        "bar_over_shoulders": "hands",
+        "neutral_head": "head",
+    },
+    "soccer_penalty_kick": {
+        "firm_plant": "feet",
+        "full_backswing": "legs",
+        "over_the_ball": "torso",
+        "eyes_on_ball": "head",
+        "balancing_arm": "arms",
+    },
+    "golf_swing": {
+        "straight_lead_arm": "arms",
+        "full_turn": "torso",
+        "centred_hips": "legs",
+        "steady_head": "head",
+        "high_finish": "hands",
+    },
 }
 
 KNOWN: Final = tuple(FAULTS)
+# What is simulated unless more is asked for: test set v1 and its model know these two.
+DEFAULT_ACTIVITIES: Final = ("bodyweight_squat", "basketball_free_throw")
 
 
 def specs(activity: str) -> tuple[FaultSpec, ...]:

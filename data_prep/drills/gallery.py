@@ -1,25 +1,41 @@
-"""A contact sheet of every drill, fault and distractor, to be looked at by a coach."""
+"""A contact sheet of every drill, fault and distractor, to be looked at by a coach.
 
+    poise data drills --gallery sheet.png --activities golf_swing
+
+A row is a clip: six instants, each from the right side and from the front, by cameras that keep the
+direction which the person faces when the repetition starts. The bar of the press is drawn between
+the hands, the ball of the penalty kick where the foot meets it.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from assistant.errors import PoiseError
-from assistant.skeleton import DRAWN_BONES, LEFT_HIP, RIGHT_HIP, pelvis
+from assistant.skeleton import LEFT_WRIST, RIGHT_WRIST, pelvis
+from data_prep.drills.cameras import Camera, facing, look_at
 from data_prep.drills.distractors import DISTRACTORS
-from data_prep.drills.faults import FAULTS
+from data_prep.drills.faults import FAULTS, KNOWN
 from data_prep.drills.performer import sample_performer
 from data_prep.drills.records import Drill
+from data_prep.drills.render import render_views
 from data_prep.drills.simulate import simulate
 
 COLUMNS: Final = 6
 SEVERITIES: Final = (0.3, 0.6, 1.0)
 EXPERT: Final = 3
+SIZE: Final = 112  # pixels of one picture
+DISTANCE: Final = 4.6
+HEIGHT: Final = 1.15  # of the camera and of what it looks at, metres
+TALL: Final = 2.55  # metres that a picture shows
+BAR_END: Final = 0.35  # metres that the bar stands out beside each hand
+PRESS, KICK = "overhead_press", "soccer_penalty_kick"
 
 
-def draw_gallery(path: Path, seed: int = 3) -> None:
-    """Write the sheet as a PNG: a row a clip, six instants, each from the side and from behind.
+def draw_gallery(path: Path, seed: int = 3, activities: Sequence[str] | None = None) -> None:
+    """Write the sheet as a PNG; `activities` None means all, with the distractors.
 
     Raises:
         PoiseError: the file cannot be written.
@@ -27,16 +43,15 @@ def draw_gallery(path: Path, seed: int = 3) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows = _rows(seed)
-    figure = Figure(figsize=(2.0 * COLUMNS, 1.35 * len(rows)))
+    rows = _rows(seed, KNOWN if activities is None else activities, activities is None)
+    figure = Figure(figsize=(2 * COLUMNS * SIZE / 100, 1.12 * len(rows) * SIZE / 100))
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(rows), COLUMNS, squeeze=False)
     for row, (title, drill) in enumerate(rows):
         for column, time in enumerate(_instants(drill)):
-            frame = min(int(time * drill.pose.fps), len(drill.pose) - 1)
-            draw_pose(axes[row, column], drill.pose.joints[frame], f"{time:.1f} s")
-        axes[row, 0].set_title(title, fontsize=6, loc="left")
-    figure.subplots_adjust(0, 0, 1, 0.99, 0.02, 0.16)
+            draw_instant(axes[row, column], drill, float(time))
+        axes[row, 0].set_title(title, fontsize=6, loc="left", pad=2)
+    figure.subplots_adjust(0, 0, 1, 0.998, 0.01, 0.12)
     try:
         figure.savefig(path, dpi=100)
     except OSError as fault:
@@ -45,31 +60,72 @@ def draw_gallery(path: Path, seed: int = 3) -> None:
         ) from fault
 
 
-def draw_pose(axes: Any, joints: np.ndarray, label: str = "") -> None:
-    """One pose [17, 3] from its right side and, to the right of it, from behind."""
-    from matplotlib.collections import LineCollection
-
-    lateral = joints[LEFT_HIP] - joints[RIGHT_HIP]
-    lateral = np.array([lateral[0], lateral[1], 0]) / np.hypot(lateral[0], lateral[1])
-    forward = np.array([lateral[1], -lateral[0], 0])
-    centred = joints - pelvis(joints)
-    bones = np.array(DRAWN_BONES)
-    right = (bones > 4).all(1) & (bones % 2 == 0).all(1)
-    lines: list[np.ndarray] = [np.array([[-1.2, 0.0], [1.2, 0.0]])]
-    for direction, shift in ((forward, -0.55), (-lateral, 0.55)):
-        flat = np.stack([centred @ direction + shift, joints[:, 2]], 1)
-        lines += list(flat[bones])
-    colours = ["0.7", *np.tile(np.where(right, "tab:red", "tab:blue"), 2)]
-    axes.add_collection(LineCollection(lines, colors=colours, linewidths=1))
-    axes.text(-1.2, 0.05, label, fontsize=4)
-    axes.set(xlim=(-1.2, 1.2), ylim=(-0.02, 2.4), aspect="equal")
+def draw_instant(axes: Any, drill: Drill, time: float) -> None:
+    """One instant from the right side and, to the right of it, from the front."""
+    frame = min(int(time * drill.pose.fps), len(drill.pose) - 1)
+    joints = drill.pose.joints[frame].astype(np.float64)
+    first = int(drill.repetitions[0][0] * drill.pose.fps) if drill.repetitions else 0
+    ahead = facing(drill.pose.joints[first : first + 1].astype(np.float64))[0]
+    right = np.array([ahead[1], -ahead[0], 0.0])
+    pictures = []
+    for number, direction in enumerate((right, ahead)):
+        camera = _camera(pelvis(joints[None])[0], direction)
+        film = render_views(
+            drill.pose, ["exo1"], np.array([time]), size=SIZE, seed=4, cameras={"exo1": camera}
+        )
+        pictures.append(film["exo1"][0])
+        for line in _things(drill, joints):
+            pixels = camera.project(line[None])[0] + np.array([number * SIZE, 0.0])
+            axes.plot(*pixels.T, color="black", linewidth=1.2, solid_capstyle="round")
+    axes.imshow(np.concatenate(pictures, axis=1))
+    step = drill.step_names[drill.steps[frame]]
+    axes.text(2, 8, f"{time:.2f} s {step}", fontsize=4)
+    axes.set(xlim=(0, 2 * SIZE), ylim=(SIZE, 0))
     axes.axis("off")
 
 
-def _rows(seed: int) -> list[tuple[str, Drill]]:
+def _camera(centre: np.ndarray, direction: np.ndarray) -> Camera:
+    """A camera that stands `direction` of a pelvis and looks at the body's middle."""
+    target = np.array([centre[0], centre[1], HEIGHT])
+    position = target + DISTANCE * direction
+    rotation = look_at(target - position)
+    focal = SIZE * DISTANCE / TALL
+    intrinsics = np.array([[focal, 0, SIZE / 2], [0, focal, SIZE / 2], [0, 0, 1.0]])
+    return Camera("exo1", SIZE, intrinsics, rotation[None], (-rotation @ position)[None])
+
+
+def _things(drill: Drill, joints: np.ndarray) -> list[np.ndarray]:
+    """Lines [N, 3] of the bar or the ball that belong to the drill."""
+    if drill.activity == PRESS:
+        left, right = joints[LEFT_WRIST], joints[RIGHT_WRIST]
+        out = (left - right) / np.linalg.norm(left - right) * BAR_END
+        return [np.stack([left + out, right - out])]
+    if drill.activity == KICK:
+        turn = np.linspace(0, 2 * np.pi, 13)[:, None]
+        ball = _ball(drill)
+        up, across = np.array([0, 0, 0.11]), np.array([0.11, 0, 0])
+        return [
+            ball + np.cos(turn) * up + np.sin(turn) * across,
+            ball + np.cos(turn) * up + np.sin(turn) * across[[1, 0, 2]],
+        ]
+    return []
+
+
+def _ball(drill: Drill) -> np.ndarray:
+    """Where the ball of the first kick lies: just ahead of the faster ankle at the contact."""
+    contact = int(np.flatnonzero(drill.steps == 4)[0])
+    ankles = drill.pose.joints[contact - 1 : contact + 2, 15:17].astype(np.float64)
+    path = ankles[2] - ankles[0]
+    kicking = int(np.linalg.norm(path, axis=-1).argmax())
+    ahead = path[kicking] * [1, 1, 0]
+    ball = ankles[1, kicking] + 0.20 * ahead / np.linalg.norm(ahead)
+    return np.array([ball[0], ball[1], 0.11])
+
+
+def _rows(seed: int, activities: Sequence[str], distractors: bool) -> list[tuple[str, Drill]]:
     rows = []
-    for activity, faults in FAULTS.items():
-        names = [None, None, *((f.name, s) for f in faults for s in SEVERITIES)]
+    for activity in activities:
+        names = [None, None, *((f.name, s) for f in FAULTS[activity] for s in SEVERITIES)]
         for number, shown in enumerate(names):
             person = 0 if shown is not None else number
             performer = sample_performer(np.random.default_rng([seed, person]))
@@ -83,7 +139,7 @@ def _rows(seed: int) -> list[tuple[str, Drill]]:
             )
             fault = "no fault" if shown is None else f"{shown[0]} {shown[1]}"
             rows.append((f"{activity}: {fault}", drill))
-    for number, activity in enumerate(DISTRACTORS):
+    for number, activity in enumerate(DISTRACTORS if distractors else ()):
         rng = np.random.default_rng([seed, 100 + number])
         rows.append((activity, simulate(activity, None, sample_performer(rng), rng)))
     return rows
@@ -94,7 +150,12 @@ def _instants(drill: Drill) -> np.ndarray:
     if not drill.repetitions:
         return np.linspace(0.05, 0.95, COLUMNS) * drill.pose.duration
     start, end = drill.repetitions[0]
-    if drill.activity != "basketball_free_throw":
+    if len(drill.step_names) < 6:
         return np.linspace(start, end - 0.05, COLUMNS)
     begins = [np.flatnonzero(drill.steps == k)[0] / drill.pose.fps for k in (2, 3, 4)]
+    if drill.activity == KICK:
+        return np.array([begins[0] - 0.3, *begins, begins[2] + 0.1, begins[2] + 0.27])
+    if drill.activity == "golf_swing":
+        half, impact = (start + begins[0]) / 2, begins[1]
+        return np.array([start, half, begins[0], impact, impact + 0.13, begins[2] + 0.2])
     return np.array([start, *begins, begins[-1] + 0.35, end - 0.05])

@@ -21,7 +21,27 @@ THRESHOLDS: Final[Mapping[str, tuple[str, float, float]]] = {
     "balanced": ("off_balance", 3.5, 0.0),
     "wide_base": ("narrow_stance", 33.0, 46.0),
     "eyes_on_rim": ("head", -6.0, -14.0),
+    "deep_lunge": ("shallow_lunge", 95.0, 108.0),
+    "tall_trunk": ("forward_lean", 8.0, 0.0),
+    "long_step": ("short_step", 74.0, 96.0),
+    "level_head": ("head_drop", 5.0, -12.0),
+    "full_lockout": ("soft_lockout", 170.0, 179.0),
+    "still_legs": ("knee_drive", 7.0, 3.0),
+    "braced_trunk": ("back_arch", 2.0, -6.0),
+    "bar_over_shoulders": ("bar_forward", 1.0, -5.0),
+    "neutral_head": ("head_back", 4.0, 20.0),
+    "firm_plant": ("plant_behind", 4.0, -10.0),
+    "full_backswing": ("short_backswing", 102.0, 120.0),
+    "over_the_ball": ("lean_back", -2.0, -14.0),
+    "eyes_on_ball": ("head_up", 42.0, 60.0),
+    "balancing_arm": ("idle_arm", 80.0, 106.0),
+    "straight_lead_arm": ("bent_lead_arm", 166.0, 179.0),
+    "full_turn": ("restricted_turn", 93.0, 108.0),
+    "centred_hips": ("hip_sway", 0.5, -5.0),
+    "steady_head": ("head_up_early", 0.0, -13.0),
+    "high_finish": ("low_finish", 17.0, 34.0),
 }
+STEADY: Final = ("steady_arms", "calm_arms")  # shown by the level alone
 MOST: Final = 2  # remarks of praise in a clip; faultless clips earn one more
 
 
@@ -49,7 +69,7 @@ def _goodness(name: str, take: Take, level: int) -> float:
     if name == "heels_down":
         depth = np.mean([r.values["shallow_depth"] for r in reps])
         return float((depth - 112.0) / 26.0)
-    if name == "steady_arms":
+    if name in STEADY:
         return 0.35 if level >= 2 else 0.0
     quantity, good, best = THRESHOLDS[name]
     mean = float(np.mean([r.values[quantity] for r in reps]))

@@ -17,9 +17,17 @@ from scipy.ndimage import gaussian_filter1d
 from assistant.clip import PoseSequence
 from assistant.errors import PoiseError
 from assistant.levels import N_LEVELS
-from data_prep.drills import distractors, free_throw, squat
+from data_prep.drills import (
+    distractors,
+    free_throw,
+    golf_swing,
+    lunge,
+    overhead_press,
+    penalty_kick,
+    squat,
+)
 from data_prep.drills.body import assemble
-from data_prep.drills.faults import KNOWN, spec, specs
+from data_prep.drills.faults import DEFAULT_ACTIVITIES, KNOWN, spec, specs
 from data_prep.drills.gaze import gaze_path
 from data_prep.drills.levels import VARIABILITY, draw_faults, rating
 from data_prep.drills.performer import Performer, check_split, sample_performer
@@ -29,7 +37,10 @@ from data_prep.drills.take import Take
 from data_prep.drills.tracks import FPS, wobble
 from prompts.vocabulary import NOT_MENTIONED, REGIONS
 
-WRITERS: Final = {squat.ACTIVITY: squat.perform, free_throw.ACTIVITY: free_throw.perform}
+WRITERS: Final = {
+    module.ACTIVITY: module.perform
+    for module in (squat, free_throw, lunge, overhead_press, penalty_kick, golf_swing)
+}
 REPETITIONS: Final = ((1, 2, 3, 4, 5, 6), (0.30, 0.26, 0.20, 0.12, 0.07, 0.05))
 
 # Unsteadiness of controls at variability 1: standard deviation, in the control's unit.
@@ -48,6 +59,8 @@ UNSTEADY: Final = {
     "hand_z": 0.012,
     "elbow": 2.0,
 }
+
+BAR_STEADIES: Final = 0.75
 
 Faults = Mapping[str, tuple[float, frozenset[int]]]
 
@@ -173,12 +186,14 @@ def _realise(take: Take, performer: Performer, seed: int, variability: float) ->
     frames = take.frames
     curves, feet, grounded = take.score.sample(frames)
     for name, size in UNSTEADY.items():
+        # Two hands on one bar steady each other.
+        held = 1 - BAR_STEADIES * curves["bar"] if name.startswith("hand") else 1.0
         for full in [name] if name in curves else [f"{name}_l", f"{name}_r"]:
-            curves[full] = curves[full] + size * variability * wobble(rng, frames)
+            curves[full] = curves[full] + size * variability * wobble(rng, frames) * held
     for name in curves:
         if name.startswith(("hand", "elbow", "follow", "lean", "side", "twist", "head")):
             curves[name] = gaussian_filter1d(curves[name], 0.8, mode="nearest")
-    joints = assemble(performer, curves, feet, grounded)
+    joints = assemble(performer, curves, feet, grounded, take.score.meetings)
     heading = rng.uniform(-np.pi, np.pi)
     cos, sin = np.cos(heading), np.sin(heading)
     turn = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
@@ -236,7 +251,7 @@ def simulate_many(
     seed: int,
     *,
     split: str = "train",
-    activities: Sequence[str] = KNOWN,
+    activities: Sequence[str] = DEFAULT_ACTIVITIES,
     distractor_share: float = 0.0,
     workers: int = 1,
     first_performer: int = 0,

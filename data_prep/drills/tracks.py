@@ -26,6 +26,10 @@ REST: Final = {
     "head_pitch": 4.0,  # from the horizontal, down positive
     "head_yaw": 0.0,  # against the trunk, left positive
     "swing": 0.0,  # how far the arms swing with the steps
+    "hip_turn": 0.0,  # pelvis about the vertical, left positive
+    "head_free": 0.0,  # 0..1, the head does not turn with the trunk
+    "bar": 0.0,  # 0..1, both hands on one bar
+    "bar_half": 0.28,  # half the distance between the hands on it, metres
 }
 SIDED: Final = {
     "hand_x": 0.06,
@@ -37,6 +41,12 @@ SIDED: Final = {
     "knee_out": 0.0,  # knee swivel away from the direction of the toes, outward positive
     "inward": 0.0,  # knee valgus, 0..1 of `inward_size`
     "inward_size": 0.05,  # how far inside the ankle the knee goes, metres
+    "carry": 1.0,  # share of the pelvis height that follows this leg's knee flexion
+    "free": 0.0,  # 0..1, the leg swings from the hip by the three angles below
+    "thigh": 0.0,  # thigh from the vertical, forward positive
+    "splay": 4.0,  # thigh from the vertical, outward positive
+    "bend": 5.0,  # its knee flexion
+    "join": 0.0,  # 0..1, this hand holds on beside the other hand
 }
 CONTROLS: Final = tuple(REST) + tuple(f"{name}_{side}" for name in SIDED for side in "lr")
 DEFAULTS: Final = REST | {f"{name}_{side}": value for name, value in SIDED.items() for side in "lr"}
@@ -55,6 +65,21 @@ class Step:
     height: float = 0.07
 
 
+@dataclass(frozen=True)
+class Meeting:
+    """A swinging foot is at a place at `time`, its angles bent towards that from `start` to `end`.
+
+    The place is `point` (x, y, z of the ankle), which the foot passes along +x, or, where that is
+    None, wherever the foot's own track is: so it leaves the ground and lands.
+    """
+
+    start: float
+    time: float
+    end: float
+    side: int
+    point: tuple[float, float, float] | None = None
+
+
 @dataclass
 class Score:
     """The keys and footsteps of one clip; times in seconds."""
@@ -67,6 +92,7 @@ class Score:
     )  # now: x, y, toe of left and right
     first_feet: list[list[float]] | None = None
     raised: list[tuple[float, float, float, float, int, float]] = field(default_factory=list)
+    meetings: list[Meeting] = field(default_factory=list)
 
     def value(self, name: str) -> float:
         """The last keyed value of a control."""
