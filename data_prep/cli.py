@@ -32,9 +32,15 @@ def drills(
     seed: Annotated[int, typer.Option(min=0, help="Source of all draws.")] = 0,
     split: Annotated[str, typer.Option(help="train, validation, test or shifted.")] = "train",
     distractors: Annotated[float, typer.Option(min=0, max=1, help="Share of distractors.")] = 0.0,
-    preset: Annotated[
-        str | None, typer.Option(help="mini-test or mini-test-shifted; sets all of the above.")
+    activities: Annotated[
+        str | None,
+        typer.Option(help="`all`, or names joined by commas; without it the first two drills."),
     ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="mini-test, mini-test-6 or their -shifted; sets all of the above."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 is one a core.")] = 0,
     noise: Annotated[
         str, typer.Option(help="Pose noise: clean, 15 (millimetres), fitted or twice-fitted.")
     ] = "15",
@@ -48,20 +54,28 @@ def drills(
         raise PoiseError(
             "nothing to do", expected="--output DIR or --gallery PNG", remedy="name one of them"
         )
+    if preset is not None and activities is not None:
+        raise PoiseError(
+            "--activities does not go with --preset",
+            got=f"--activities {activities} --preset {preset}",
+            remedy="leave one of them out",
+        )
+    from data_prep.drills.build import build_dataset, chosen_activities, named_source
+
+    chosen = chosen_activities(activities)
     result: dict[str, object] = {}
     if output is not None:
         from assistant.progress import progress_bar
         from data_prep.card import write_card
-        from data_prep.drills.build import build_dataset, named_source
 
-        source = named_source(preset, performers, clips, seed, split, distractors)
+        source = named_source(preset, performers, clips, seed, split, distractors, chosen)
         with progress_bar("simulating") as progress:
-            result |= build_dataset(source, output, noise, progress)
+            result |= build_dataset(source, output, noise, progress, workers)
         write_card(output)
     if gallery is not None:
         from data_prep.drills.gallery import draw_gallery
 
-        draw_gallery(gallery)
+        draw_gallery(gallery, activities=None if activities is None else chosen)
         result["gallery"] = str(gallery)
     print(json.dumps(result) if as_json else _lines(result))
 

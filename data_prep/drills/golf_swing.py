@@ -221,6 +221,10 @@ class _Golfer:
             self.take.mark(start, name)
         self.take.mark(at.end, "rest")
         self.take.repetitions.append(Rep(at.start, at.end, at.impact, kept))
+        self.take.fixations += [
+            (at.start - 0.5, at.impact + 0.12, 0.0, -60.0),  # the ball
+            (at.impact + 0.35, at.end, self.m * 88.0, 8.0),  # its flight
+        ]
         half = at.start + 0.5 * (at.top - at.start)
         spans = {
             "bent_lead_arm": (half, at.leave + 0.4 * (at.impact - at.leave)),

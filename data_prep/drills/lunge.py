@@ -45,6 +45,7 @@ class Style:
     pause: float
     up: float
     gap: float
+    look: float  # elevation of the gaze
     legs: str  # "alternate" or "same"
 
 
@@ -67,6 +68,7 @@ def style(performer: Performer) -> Style:
         pause=0.08 if rng.random() < 0.55 else rng.uniform(0.15, 0.8),
         up=rng.uniform(0.75, 1.25),
         gap=0.15 if rng.random() < 0.4 else rng.uniform(0.3, 1.5),
+        look=rng.uniform(-14, 4),
         legs="alternate" if rng.random() < 0.65 else "same",
     )
 
@@ -159,6 +161,7 @@ class _Lunger:
         ):
             take.mark(start, name)
         take.repetitions.append(Rep(time, end, low + hold / 2, kept))
+        take.fixations.append((time, end, 0.0, own.look))
         spans = {
             "shallow_lunge": (low - 0.3 * down, rise + 0.3 * up),
             "front_knee_valgus": (low - 0.35 * down, rise + 0.4 * up),

@@ -42,6 +42,7 @@ class Style:
     hold: float
     down: float
     gap: float
+    look: float  # elevation of the gaze
 
 
 def style(performer: Performer) -> Style:
@@ -63,6 +64,7 @@ def style(performer: Performer) -> Style:
         hold=0.15 if rng.random() < 0.5 else rng.uniform(0.25, 1.0),
         down=rng.uniform(0.8, 1.7),
         gap=0.2 if rng.random() < 0.5 else rng.uniform(0.3, 1.6),
+        look=rng.uniform(-6, 10),
     )
 
 
@@ -203,6 +205,7 @@ class _Presser:
         for start, name in ((time, "press"), (top - 0.05, "lockout"), (fall + 0.05, "lower")):
             take.mark(start, name)
         take.repetitions.append(Rep(time, end, top + hold / 2, kept))
+        take.fixations.append((time, end, 0.0, own.look))
         spans = {
             "soft_lockout": (top - 0.25 * up, fall + 0.2 * down),
             "back_arch": (time + 0.3 * up, fall + 0.2 * down),

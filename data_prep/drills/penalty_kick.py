@@ -48,6 +48,7 @@ class Style:
     run_lean: float
     landing: float  # kicking foot beyond the ball
     look: float
+    aim: float  # direction of the chosen corner
 
 
 def style(performer: Performer) -> Style:
@@ -74,6 +75,7 @@ def style(performer: Performer) -> Style:
         run_lean=rng.uniform(5, 14),
         landing=rng.uniform(0.35, 0.75),
         look=rng.uniform(-4, 16),
+        aim=rng.uniform(-15, 15),
     )
 
 
@@ -189,6 +191,12 @@ class _Kicker:
             self.take.mark(start, name)
         self.take.mark(at.end, "rest")
         self.take.repetitions.append(Rep(at.start, at.end, at.contact, kept))
+        aim = own.aim
+        self.take.fixations += [
+            (at.start - 0.6, at.start + 0.4, aim, -1.0),  # the goal
+            (at.contact - 0.9, at.contact + 0.1, 0.0, -52.0),  # the ball
+            (at.contact + 0.3, at.end, aim, 2.0),
+        ]
         spans = {
             "short_backswing": (at.push, at.contact),
             "lean_back": (at.plant, at.contact + 0.3),

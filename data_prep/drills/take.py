@@ -28,6 +28,9 @@ class Take:
     repetitions: list[Rep] = field(default_factory=list)
     spans: list[tuple[str, float, float]] = field(default_factory=list)
     end: float = 1.0
+    # Where a skilled performer looks: start, end (seconds), azimuth, elevation (degrees against
+    # the clip's +x); empty where the gaze model needs the repetitions only.
+    fixations: list[tuple[float, float, float, float]] = field(default_factory=list)
 
     def mark(self, time: float, step: str) -> None:
         """From `time` on the clip is in `step`."""
