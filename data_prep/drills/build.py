@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from assistant.dataset import write_samples
 from assistant.errors import PoiseError
@@ -23,7 +23,8 @@ from data_prep.drills.faults import DEFAULT_ACTIVITIES, KNOWN
 from data_prep.drills.performer import check_split
 from data_prep.drills.viewpoints import viewpoints
 
-ALL = "all"
+ALL: Final = "all"
+Row = tuple[dict[str, Any], dict[str, Any] | None]  # a sample and its calibration
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,9 @@ class _Work:
     complete: bool
 
 
-def _rows(work: _Work) -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
+def _rows(work: _Work) -> list[Row]:
     """The samples of one job, each with its calibration."""
-    rows = []
+    rows: list[Row] = []
     for drill in run_job(work.job):
         sample = to_sample(drill, work.condition, work.origin, complete=work.complete)
         if not work.complete:
@@ -172,9 +173,7 @@ def build_dataset(
     }
 
 
-def _spread(
-    work: Sequence[_Work], cores: int
-) -> Iterator[list[tuple[dict[str, Any], dict[str, Any] | None]]]:
+def _spread(work: Sequence[_Work], cores: int) -> Iterator[list[Row]]:
     """The rows of each piece of work in order, made by several processes."""
     if cores <= 1 or len(work) < 2:
         yield from map(_rows, work)

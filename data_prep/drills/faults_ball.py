@@ -122,7 +122,7 @@ GOLF_SWING: Final = (
     FaultSpec(
         "low_finish",
         "hands",
-        "highest rise of the hands over the shoulders after impact",
+        "height of the hands over the shoulders in the finish",
         "cm",
         (0.0, 34.0),
         -9.0,

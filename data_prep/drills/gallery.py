@@ -26,9 +26,10 @@ from data_prep.drills.simulate import simulate
 COLUMNS: Final = 6
 SEVERITIES: Final = (0.3, 0.6, 1.0)
 EXPERT: Final = 3
-SIZE: Final = 112  # pixels of one picture
+SIZE: Final = 128  # pixels of one picture
 DISTANCE: Final = 4.6
 HEIGHT: Final = 1.15  # of the camera and of what it looks at, metres
+LOOK: Final = 11  # the seed of clothes and room
 TALL: Final = 2.55  # metres that a picture shows
 BAR_END: Final = 0.35  # metres that the bar stands out beside each hand
 PRESS, KICK = "overhead_press", "soccer_penalty_kick"
@@ -43,7 +44,7 @@ def draw_gallery(path: Path, seed: int = 3, activities: Sequence[str] | None = N
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows = _rows(seed, KNOWN if activities is None else activities, activities is None)
+    rows = gallery_rows(seed, KNOWN if activities is None else activities, activities is None)
     figure = Figure(figsize=(2 * COLUMNS * SIZE / 100, 1.12 * len(rows) * SIZE / 100))
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(rows), COLUMNS, squeeze=False)
@@ -51,7 +52,7 @@ def draw_gallery(path: Path, seed: int = 3, activities: Sequence[str] | None = N
         for column, time in enumerate(_instants(drill)):
             draw_instant(axes[row, column], drill, float(time))
         axes[row, 0].set_title(title, fontsize=6, loc="left", pad=2)
-    figure.subplots_adjust(0, 0, 1, 0.998, 0.01, 0.12)
+    figure.subplots_adjust(0, 0, 1, 1 - 0.15 / len(rows), 0.01, 0.12)
     try:
         figure.savefig(path, dpi=100)
     except OSError as fault:
@@ -71,7 +72,7 @@ def draw_instant(axes: Any, drill: Drill, time: float) -> None:
     for number, direction in enumerate((right, ahead)):
         camera = _camera(pelvis(joints[None])[0], direction)
         film = render_views(
-            drill.pose, ["exo1"], np.array([time]), size=SIZE, seed=4, cameras={"exo1": camera}
+            drill.pose, ["exo1"], np.array([time]), size=SIZE, seed=LOOK, cameras={"exo1": camera}
         )
         pictures.append(film["exo1"][0])
         for line in _things(drill, joints):
@@ -122,7 +123,10 @@ def _ball(drill: Drill) -> np.ndarray:
     return np.array([ball[0], ball[1], 0.11])
 
 
-def _rows(seed: int, activities: Sequence[str], distractors: bool) -> list[tuple[str, Drill]]:
+def gallery_rows(
+    seed: int, activities: Sequence[str], distractors: bool
+) -> list[tuple[str, Drill]]:
+    """Title and clip of each row."""
     rows = []
     for activity in activities:
         names = [None, None, *((f.name, s) for f in FAULTS[activity] for s in SEVERITIES)]
@@ -150,6 +154,10 @@ def _instants(drill: Drill) -> np.ndarray:
     if not drill.repetitions:
         return np.linspace(0.05, 0.95, COLUMNS) * drill.pose.duration
     start, end = drill.repetitions[0]
+    if drill.activity == PRESS:
+        top, lower = (np.flatnonzero(drill.steps == k)[0] / drill.pose.fps for k in (2, 3))
+        up = top - start
+        return np.array([start, start + 0.22 * up, start + 0.5 * up, lower, lower + 0.4, end])
     if len(drill.step_names) < 6:
         return np.linspace(start, end - 0.05, COLUMNS)
     begins = [np.flatnonzero(drill.steps == k)[0] / drill.pose.fps for k in (2, 3, 4)]

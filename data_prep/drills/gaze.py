@@ -2,9 +2,9 @@
 
 Skilled free throwers fixate the rim early and long, the quiet eye (Vickers 1996, J Exp Psychol
 Hum Percept Perform 22(2)): about 0.9 s against 0.3 s. In the squat the skilled look at one point.
-In the penalty kick they look at the goal, then at the ball until it is hit (Wood & Wilson 2011, Cogn
-Process 12(3)), in the golf swing at the ball until after impact (Vickers 1992, Perception 21(1)); the
-less skilled come late and leave early.
+In the penalty kick they look at the goal, then at the ball until it is hit (Wood & Wilson 2011,
+Cogn Process 12(3)), in the golf swing at the ball until after impact (Vickers 1992, Perception
+21(1)); the less skilled come late and leave early.
 """
 
 import numpy as np

@@ -1,9 +1,9 @@
 """The golf swing: address, backswing with the turn of the trunk, downswing, impact, finish.
 
 Ranges after Hume, Keogh and Reid (2005), Myers et al. (2008) and Zheng et al. (2008), see
-`faults_ball`: trunk inclined 30 to 45 degrees from the hips, shoulders turned about 90 and pelvis
-about 45 degrees at the top, backswing about 0.8 to 1 s and downswing a third of it, the pelvis ahead
-of the trunk on the way down. The golfer faces +x, the target is on the lead side. Both hands hold
+`faults_ball`: trunk inclined 30 to 45 degrees from the hips, shoulders turned about 90 and
+pelvis about 45 degrees at the top, backswing about 0.8 to 1 s and downswing a third of it, the
+pelvis ahead of the trunk on the way down. The golfer faces +x, the target is on the lead side. Both hands hold
 one grip. Draws are made in the same order whatever the faults are.
 """
 

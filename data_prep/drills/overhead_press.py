@@ -1,7 +1,7 @@
 """The overhead press: a bar from the front of the shoulders to straight arms above the head.
 
-Bar path and lockout after Kroell and Mike (2017) and Waller et al. (2009), see `faults_gym`: the bar
-passes close to the face while the head leans back a little, and ends above shoulders and hips; legs
+Bar path and lockout after Kroell and Mike (2017) and Waller et al. (2009), see `faults_gym`: the
+bar passes close to the face while the head leans back a little, and ends above shoulders and hips; legs
 and trunk stay still. Draws are made in the same order whatever the faults are.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from data_prep.drills.around import finish, set_up
 from data_prep.drills.faults import spec
-from data_prep.drills.idle import Posture, idle, posture, stance
+from data_prep.drills.idle import Posture, idle, stance
 from data_prep.drills.performer import Performer
 from data_prep.drills.take import Rep, Take, clip_to
 from data_prep.drills.tracks import Score
@@ -220,7 +220,7 @@ class _Presser:
     def _bar(
         self, time: float, top: float, fall: float, end: float, shown: Mapping[str, float]
     ) -> None:
-        score, own = self.score, self.own
+        score = self.score
         # In the arms' own frame the bar passes the face in front of it.
         over = self.top(shown["soft_lockout"], shown["bar_forward"] / 100)
         rack, past = self.rack(), 0.30 + 0.5 * max(over[0] - 0.1, 0.0)

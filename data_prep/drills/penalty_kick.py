@@ -1,7 +1,7 @@
 """The soccer penalty kick: run-up at an angle, standing foot beside the ball, kick, follow-through.
 
-Phases and ranges after Kellis and Katis (2007) and Lees et al. (2010), see `faults_ball`: an oblique
-approach of a few strides, the last one the longest; the kicking leg swings back with a flexed knee
+Phases and ranges after Kellis and Katis (2007) and Lees et al. (2010), see `faults_ball`: an
+oblique approach of a few strides, the last one the longest; the kicking leg swings back with a flexed knee
 while the opposite arm goes up and back; the knee extends into the ball. The ball lies at the
 origin, the kick goes along +x. Draws are made in the same order whatever the faults are.
 """
@@ -244,7 +244,9 @@ class _Kicker:
                 continue
             middle = self.spot + self.far * self.ends[n] * ahead
             x, y = middle + (0.06 if side == 0 else -0.06) * left
-            score.step(begin, begin + 1.35 * self.pace, side, (x, y, self.turns + self.heading), 0.15)
+            score.step(
+                begin, begin + 1.35 * self.pace, side, (x, y, self.turns + self.heading), 0.15
+            )
         k = self.kick_side
         # While the leg swings freely this path only carries the body along.
         score.step(at.push, at.contact, k, (-0.25 - 0.3 * behind, 0.0, self.turns), 0.02)
@@ -264,7 +266,9 @@ class _Kicker:
         score, own, k = self.score, self.own, self.k
         back, up = own.thigh_back, own.thigh_up + 3 * self.v * draw[7]
         names = (f"free_{k}", f"thigh_{k}", f"splay_{k}", f"bend_{k}")
-        score.move(at.push - 0.06, at.push - 0.02, **dict(zip(names[1:], (-12, 4, 16), strict=True)))
+        score.move(
+            at.push - 0.06, at.push - 0.02, **dict(zip(names[1:], (-12, 4, 16), strict=True))
+        )
         score.move(at.push - 0.03, at.push + 0.05, **{names[0]: 1.0})
         score.move(at.push - 0.14, at.push, **{f"heel_{k}": 0.06})
         score.move(at.contact, at.high, **{f"heel_{k}": 0.0})

@@ -5,10 +5,15 @@ import os
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from assistant.cli import run_command
 from assistant.dataset import read_info, read_samples
-from data_prep.drills.dataset import PRESETS, preset_drills
+from data_prep.drills.build import named_source
+from data_prep.drills.dataset import PRESETS, preset_drills, to_sample
+from data_prep.drills.distractors import DISTRACTORS
+from data_prep.drills.faults import FAULTS, KNOWN
+from data_prep.drills.gallery import COLUMNS, SIZE, gallery_rows
 
 
 def run(capsys, *arguments):
@@ -51,19 +56,53 @@ def test_noise_conditions(tmp_path, capsys):
 
 
 def test_presets_are_balanced_and_large_enough():
-    chosen = PRESETS["mini-test"]
-    assert chosen.performers >= 60
-    assert chosen.performers * chosen.clips >= 400
-    assert chosen.performers * chosen.clips % 8 == 0
+    for name in ("mini-test", "mini-test-6"):
+        chosen = PRESETS[name]
+        assert chosen.performers >= 60
+        assert chosen.performers * chosen.clips >= 400
     for preset in PRESETS.values():
+        assert preset.performers * preset.clips % (4 * len(preset.activities)) == 0
         drills = preset_drills(preset)
-        first = [next(drills) for _ in range(8)]
+        first = [next(drills) for _ in range(4 * len(preset.activities))]
         assert {(d.activity, d.level) for d in first} == {
-            (activity, level)
-            for activity in ("bodyweight_squat", "basketball_free_throw")
-            for level in range(4)
+            (activity, level) for activity in preset.activities for level in range(4)
         }
         assert {d.split for d in first} == {preset.split}
+    assert PRESETS["mini-test"].activities == ("bodyweight_squat", "basketball_free_throw")
+    assert PRESETS["mini-test-6"].activities == KNOWN
+
+
+def test_all_activities_in_parallel_and_whole_records(tmp_path, capsys):
+    told = {}
+    for workers in (1, 2):
+        folder = tmp_path / str(workers)
+        wanted = ("--performers", 3, "--clips", 8, "--seed", 4, "--activities", "all")
+        code, output = run(capsys, *wanted, "--workers", workers, "-o", folder, "--json")
+        assert code == 0
+        told[workers] = json.loads(output.out)["sha256"]
+    assert told[1] == told[2]
+    records = read_samples(tmp_path / "2")
+    assert {r["activity"] for r in records} == set(KNOWN)
+    for record in records:
+        times = [entry["t"] for entry in record["atomic_actions"]]
+        assert times == sorted(times)
+        assert times[0] == 0
+        begins = np.flatnonzero(np.diff(record["steps"])) + 1
+        np.testing.assert_allclose(times[1:], begins / 30, atol=1e-6)
+        assert record["action"]
+        assert record["take_id"] == record["sample_id"]
+        calibration = json.loads((tmp_path / "2" / record["calibration"]).read_text())
+        assert record["best_exo"] in calibration
+        assert np.linalg.det(np.array(calibration["exo1"]["R"])) == pytest.approx(1, abs=1e-4)
+        assert record["gaze"].shape == (len(record["pose"]), 2)
+
+
+def test_rows_of_test_set_v1_stay_as_they_are():
+    chosen = PRESETS["mini-test"]
+    sample = to_sample(next(preset_drills(chosen)), (15.0, "slow"), "here")
+    assert not {"take_id", "action", "atomic_actions", "calibration"} & set(sample)
+    source = named_source("mini-test", 1, 1, 0, "train", 0.0)
+    assert not source.complete
 
 
 @pytest.mark.parametrize(
@@ -73,6 +112,9 @@ def test_presets_are_balanced_and_large_enough():
         (["--preset", "maxi", "-o", "x"], "mini-test, mini-test-shifted"),
         (["--noise", "loud", "-o", "x"], "clean, 15, fitted, twice-fitted"),
         (["--split", "dev", "-o", "x"], "train, validation, test, shifted"),
+        (["--activities", "juggling", "-o", "x"], "all, bodyweight_squat"),
+        (["--activities", "golf_swing,golf_swing", "-o", "x"], "a name twice"),
+        (["--activities", "all", "--preset", "mini-test", "-o", "x"], "does not go with"),
     ],
 )
 def test_bad_arguments_are_one_line_and_leave_nothing(
@@ -86,9 +128,18 @@ def test_bad_arguments_are_one_line_and_leave_nothing(
     assert os.listdir(tmp_path) == []
 
 
-def test_gallery_shows_every_drill_and_fault(tmp_path, capsys):
+def test_gallery_shows_every_fault_of_the_chosen_drill(tmp_path, capsys):
     path = tmp_path / "gallery.png"
-    code, _ = run(capsys, "--gallery", path)
+    code, _ = run(capsys, "--gallery", path, "--activities", "forward_lunge")
     assert code == 0
     assert path.read_bytes().startswith(b"\x89PNG")
-    assert path.stat().st_size > 50_000
+    height, width = Image.open(path).size[::-1]
+    assert height > 17 * SIZE > 2 * SIZE == width // COLUMNS
+
+
+def test_the_whole_gallery_has_a_row_for_every_drill_and_fault():
+    titles = [title for title, _ in gallery_rows(3, KNOWN, distractors=True)]
+    for activity, faults in FAULTS.items():
+        for fault in faults:
+            assert sum(t.startswith(f"{activity}: {fault.name}") for t in titles) == 3
+    assert set(DISTRACTORS) <= set(titles)

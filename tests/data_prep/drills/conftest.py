@@ -15,7 +15,6 @@ from assistant.skeleton import (
     NOSE,
     RIGHT_ANKLE,
     RIGHT_EAR,
-    RIGHT_ELBOW,
     RIGHT_HIP,
     RIGHT_KNEE,
     RIGHT_SHOULDER,
@@ -273,7 +272,7 @@ def face_turn(joints, steps, left_handed):
 
 def finish_height(joints, steps, left_handed):
     height = joints[:, [LEFT_WRIST, RIGHT_WRIST], 2].mean(1) - shoulders(joints)[:, 2]
-    return 100 * height[(steps == 3) | (steps == 4)].max()
+    return 100 * np.median(height[steps == 4])
 
 
 MEASURES = {
