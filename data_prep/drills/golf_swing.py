@@ -3,8 +3,8 @@
 Ranges after Hume, Keogh and Reid (2005), Myers et al. (2008) and Zheng et al. (2008), see
 `faults_ball`: trunk inclined 30 to 45 degrees from the hips, shoulders turned about 90 and
 pelvis about 45 degrees at the top, backswing about 0.8 to 1 s and downswing a third of it, the
-pelvis ahead of the trunk on the way down. The golfer faces +x, the target is on the lead side. Both hands hold
-one grip. Draws are made in the same order whatever the faults are.
+pelvis ahead of the trunk on the way down. The golfer faces +x, the target is on the lead side.
+Both hands hold one grip. Draws are made in the same order whatever the faults are.
 """
 
 from collections.abc import Mapping
@@ -299,8 +299,8 @@ class _Golfer:
             **self.hand((np.sqrt(0.95 - low**2), -0.12, low), 0.975),
         )
         # Hands beside the lead shoulder, or low in front of it when the swing is cut short.
-        ahead = 0.42 + 0.25 * float(np.clip((0.1 - up) / 0.6, 0, 1))
-        end = np.array([ahead, -0.12, up])
+        ahead = 0.32 + 0.35 * float(np.clip((0.1 - up) / 0.6, 0, 1))
+        end = np.array([ahead, -0.04, up])
         score.reach(
             at.finish, **self.hand((end[0], end[1], end[2]), float(np.linalg.norm(end)), 25.0)
         )

@@ -1,8 +1,8 @@
 """The overhead press: a bar from the front of the shoulders to straight arms above the head.
 
 Bar path and lockout after Kroell and Mike (2017) and Waller et al. (2009), see `faults_gym`: the
-bar passes close to the face while the head leans back a little, and ends above shoulders and hips; legs
-and trunk stay still. Draws are made in the same order whatever the faults are.
+bar passes close to the face while the head leans back a little, and ends above shoulders and
+hips; legs and trunk stay still. Draws are made in the same order whatever the faults are.
 """
 
 from collections.abc import Mapping

@@ -1,9 +1,9 @@
 """The soccer penalty kick: run-up at an angle, standing foot beside the ball, kick, follow-through.
 
 Phases and ranges after Kellis and Katis (2007) and Lees et al. (2010), see `faults_ball`: an
-oblique approach of a few strides, the last one the longest; the kicking leg swings back with a flexed knee
-while the opposite arm goes up and back; the knee extends into the ball. The ball lies at the
-origin, the kick goes along +x. Draws are made in the same order whatever the faults are.
+oblique approach of a few strides, the last one the longest; the kicking leg swings back with a
+flexed knee while the opposite arm goes up and back; the knee extends into the ball. The ball lies
+at the origin, the kick goes along +x. Draws are made in the same order whatever the faults are.
 """
 
 from collections.abc import Mapping
