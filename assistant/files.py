@@ -1,5 +1,7 @@
 """Checks on files that the user names."""
 
+import os
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -47,3 +49,28 @@ def check_length(path: Path, what: str, frames: int, fps: float) -> None:
         expected=f"at least {MIN_FRAMES} frames and {MIN_SECONDS} s",
         remedy="give the whole movement",
     )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        PoiseError: the folder cannot be written.
+    """
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, suffix=".part", delete=False
+        ) as file:
+            temporary = Path(file.name)
+            file.write(text)
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+    except OSError as fault:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise PoiseError(
+            f"cannot write {path}",
+            got=(fault.strerror or str(fault)).lower(),
+            remedy="name a file in a writable folder",
+        ) from fault

@@ -71,6 +71,18 @@ def shared_data() -> Path:
     return SHARED / "data"
 
 
+@pytest.fixture(scope="session")
+def beam_take(shared_data: Path):  # type: ignore[no-untyped-def]
+    """The real take on the beam, triangulated from its four films (50 frames, some 15 s)."""
+    from assistant.clip_input import load_cameras, load_clip
+    from assistant.pose.multiview import detect_views, triangulate_views
+
+    folder = shared_data / "video"
+    views = {f"exo{i}": folder / f"multiview_cam0{i}.mp4" for i in range(1, 5)}
+    cameras = load_cameras(load_clip(None, views, None), folder / "multiview_calibration.qca.txt")
+    return triangulate_views(detect_views(views), cameras)
+
+
 CODES = 16
 """Entries of the pose codebook of the tests' tokenizer and models."""
 

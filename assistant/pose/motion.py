@@ -11,7 +11,7 @@ import numpy as np
 from assistant.errors import PoiseError
 from assistant.pose import angles
 from assistant.pose.normalise import NormalisedPose
-from assistant.pose.pose_error import draw_errors, joint_error_mm
+from assistant.pose.pose_error import disturbed, joint_error_mm
 from assistant.skeleton import (
     LEFT_ANKLE,
     LEFT_SHOULDER,
@@ -75,11 +75,10 @@ def motion_of(
     joints = clip.joints[None].astype(np.float64)
     heights = clip.heights[None].astype(np.float64)
     if draws > 0 and joint_error_mm(clip.source).any():
-        errors = draw_errors(clip.source, len(clip), clip.fps, draws, np.random.default_rng(0))
-        noisy = joints + errors
+        noisy = disturbed(clip.source, joints[0], clip.fps, draws)
+        ankles = (noisy - joints)[..., [LEFT_ANKLE, RIGHT_ANKLE], 2]
         shift = pelvis(noisy)
         noisy = noisy - shift[:, :, None]
-        ankles = errors[..., [LEFT_ANKLE, RIGHT_ANKLE], 2]
         moved = heights + np.concatenate([shift[..., 2:], ankles], axis=-1)
         joints = np.concatenate([joints, noisy])
         heights = np.concatenate([heights, moved])

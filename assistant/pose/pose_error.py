@@ -1,56 +1,88 @@
 """How wrong the joints of each pose source are, and random errors of that size.
 
-The errors are slow and biased rather than white (two views of one instant differ by 86 to 124 mm
-while frames jitter by 1 to 5 mm), so a draw is one smooth curve per joint.
+The errors of one view are slow and biased rather than white, so a draw is one smooth curve per
+joint. Their sizes are measured (`poise data pose-error`, docs/data/multiview.md).
 """
 
-from collections.abc import Mapping
-from typing import Final
+import json
+from functools import cache
+from importlib import resources
+from typing import Any, Final
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from assistant.errors import PoiseError
 from assistant.skeleton import N_JOINTS
 
+MEASURED: Final = "pose_error.json"  # beside this file; `poise data pose-error --table` writes it
 _MEAN_NORM: Final = (8 / np.pi) ** 0.5  # mean length of a 3D normal vector, unit variance an axis
 _KNOT_SECONDS: Final = 0.7
-
-
-def _per_joint(
-    head: float,
-    shoulder: float,
-    elbow: float,
-    wrist: float,
-    hip: float,
-    knee: float,
-    ankle: float,
-) -> np.ndarray:
-    pairs = np.repeat([shoulder, elbow, wrist, hip, knee, ankle], 2)
-    return np.concatenate([np.full(5, head), pairs])
-
-
-_MULTI_VIEW: Final = _per_joint(12.0, 12.0, 16.0, 24.0, 12.0, 14.0, 21.0)  # mean 15.2
-
-# Mean joint error in millimetres. "file" and "triangulated": multi-camera quality. "mediapipe":
-# one view against a four-view triangulation of the same instant (mean 77 to 85 mm on a hard
-# motion, wrists 100 to 240, ankles 75 to 190, best at shoulders and head). "generated": what
-# the pose codes lose.
-JOINT_ERROR_MM: Final[Mapping[str, np.ndarray]] = {
-    "simulated": np.zeros(N_JOINTS),
-    "file": _MULTI_VIEW,
-    "triangulated": _MULTI_VIEW,
-    "generated": np.full(N_JOINTS, 15.0),
-    "mediapipe": _per_joint(45.0, 50.0, 85.0, 150.0, 50.0, 75.0, 120.0),
+# Joint groups in COCO order: five points of the head, then left and right of each.
+_PAIRS: Final = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+# Taken for poses of several cameras, for want of a reference that is better than they are.
+_MULTI_VIEW: Final = {
+    "head": 12.0,
+    "shoulder": 12.0,
+    "elbow": 16.0,
+    "wrist": 24.0,
+    "hip": 12.0,
+    "knee": 14.0,
+    "ankle": 21.0,
 }
+_GENERATED_MM: Final = 15.0  # what the pose codes lose
+
+
+def _per_joint(groups: dict[str, float]) -> np.ndarray:
+    pairs = np.repeat([groups[name] for name in _PAIRS], 2)
+    return np.concatenate([np.full(5, groups["head"]), pairs])
+
+
+@cache
+def _measured() -> dict[str, Any]:
+    return json.loads(resources.files("assistant.pose").joinpath(MEASURED).read_text("utf-8"))
+
+
+@cache
+def _errors() -> dict[str, np.ndarray]:
+    """Mean joint error [17] in millimetres of each pose source.
+
+    "mediapipe" is one view against the triangulation of several (docs/data/multiview.md).
+    """
+    return {
+        "simulated": np.zeros(N_JOINTS),
+        "file": _per_joint(_MULTI_VIEW),
+        "triangulated": _per_joint(_MULTI_VIEW),
+        "generated": np.full(N_JOINTS, _GENERATED_MM),
+        "mediapipe": _per_joint(_measured()["joint_mm"]),
+    }
 
 
 def joint_error_mm(source: str) -> np.ndarray:
     """Mean error of each joint [17] of a pose source; an unknown one lists the known."""
-    if source not in JOINT_ERROR_MM:
-        raise PoiseError(
-            "unknown pose source", got=repr(source), expected=", ".join(JOINT_ERROR_MM)
-        )
-    return JOINT_ERROR_MM[source]
+    known = _errors()
+    if source not in known:
+        raise PoiseError("unknown pose source", got=repr(source), expected=", ".join(known))
+    return known[source]
+
+
+def disturbed(source: str, joints: np.ndarray, fps: float, draws: int) -> np.ndarray:
+    """Versions [draws, F, 17, 3] of normalised joints [F, 17, 3] under the errors of their source:
+    `draw_errors`, and for one view a lean of the whole body, constant over the clip (fixed seeds).
+
+    Lengths in metres; the joints are centred on the pelvis, about which the body leans.
+    """
+    errors = draw_errors(source, len(joints), fps, draws, np.random.default_rng(0))
+    if source != "mediapipe":
+        return joints + errors
+    lean = np.random.default_rng(1).standard_normal((draws, 2)) * np.radians(tilt_degrees())
+    turns = Rotation.from_rotvec(np.pad(lean, ((0, 0), (0, 1)))).as_matrix()
+    return joints @ np.swapaxes(turns, 1, 2)[:, None] + errors
+
+
+def tilt_degrees() -> float:
+    """Standard deviation, an axis, of the lean of a body that one level camera sees."""
+    return float(_measured()["tilt_degrees"])
 
 
 def draw_errors(

@@ -9,7 +9,7 @@ from assistant.clip import PoseSequence
 from assistant.errors import PoiseError
 from assistant.pose import angles, bones, kinematics
 from assistant.pose.normalise import REST_POSE, rotate_yaw
-from assistant.pose.pose_error import JOINT_ERROR_MM, draw_errors
+from assistant.pose.pose_error import disturbed, draw_errors, joint_error_mm, tilt_degrees
 from assistant.skeleton import (
     LEFT_ANKLE,
     LEFT_ELBOW,
@@ -188,10 +188,26 @@ def test_error_bars_cover_the_truth() -> None:
 def test_drawn_errors_have_the_stated_size() -> None:
     draws = draw_errors("mediapipe", 60, 30.0, 300, np.random.default_rng(0))
     sizes = np.linalg.norm(draws, axis=-1).mean(axis=(0, 1)) * 1000
-    np.testing.assert_allclose(sizes, JOINT_ERROR_MM["mediapipe"], rtol=0.08)
+    np.testing.assert_allclose(sizes, joint_error_mm("mediapipe"), rtol=0.08)
     steps = np.linalg.norm(np.diff(draws, axis=1), axis=-1).mean() * 1000
     assert steps < 0.15 * sizes.mean()  # slow: frames hardly jitter
-    assert 70 < JOINT_ERROR_MM["mediapipe"].mean() < 90
+    assert 70 < joint_error_mm("mediapipe").mean() < 90
+
+
+def test_one_view_leans_as_a_whole_too() -> None:
+    body = np.repeat(REST_POSE[None], 30, axis=0)
+    rng = np.random.default_rng(0)
+    leans = disturbed("mediapipe", body, 30.0, 400) - draw_errors("mediapipe", 30, 30.0, 400, rng)
+    lengths = np.linalg.norm(leans, axis=-1)
+    np.testing.assert_allclose(lengths, np.linalg.norm(body, axis=-1)[None] + 0 * lengths)
+    up = leans[:, 0, LEFT_SHOULDER] + leans[:, 0, RIGHT_SHOULDER]
+    spread = np.degrees(np.arctan2(up[:, :2], up[:, 2:])).std(axis=0)
+    np.testing.assert_allclose(spread, tilt_degrees(), rtol=0.12)
+    np.testing.assert_allclose(leans[:, 0], leans[:, -1], atol=1e-12)  # constant over the clip
+    file = disturbed("file", body, 30.0, 5)
+    np.testing.assert_array_equal(
+        file, body + draw_errors("file", 30, 30.0, 5, np.random.default_rng(0))
+    )
 
 
 def test_unseen_joints_and_unknown_names() -> None:

@@ -162,19 +162,10 @@ def test_one_view_is_too_few(tmp_path, film):
         detect_views({"exo1": film(tmp_path / "a.mp4", 30)})
 
 
-@pytest.fixture(scope="module")
-def beam(shared_data):
-    """The take on the beam by the four films, every second frame."""
-    folder = shared_data / "video"
-    views = {f"exo{i}": folder / f"multiview_cam0{i}.mp4" for i in range(1, 5)}
-    cameras = load_cameras(load_clip(None, views, None), folder / "multiview_calibration.qca.txt")
-    return triangulate_views(detect_views(views, max_fps=30), cameras)
-
-
 @needs_mediapipe
 @pytest.mark.real
-def test_the_four_films_agree(beam):
-    quality = beam.quality
+def test_the_four_films_agree(beam_take):
+    quality = beam_take.quality
     assert (quality.views, quality.observations) == (4, 4 * 50 * 17)
     assert quality.reprojection_px_median <= 12
     assert quality.kept_share >= 0.70
@@ -185,8 +176,8 @@ def test_the_four_films_agree(beam):
 
 @needs_mediapipe
 @pytest.mark.real
-def test_the_triangulated_body_stands_on_the_beam(beam):
-    pose = beam.pose
+def test_the_triangulated_body_stands_on_the_beam(beam_take):
+    pose = beam_take.pose
     assert np.isfinite(pose.joints).all() and pose.confidence.min() >= 0
     assert (pose.confidence > 0).mean() > 0.95
     height = pose.joints[..., NOSE, 2] - pose.joints[..., LEFT_ANKLE, 2]
@@ -195,10 +186,10 @@ def test_the_triangulated_body_stands_on_the_beam(beam):
     shanks = np.linalg.norm(pose.joints[:, LEFT_KNEE] - pose.joints[:, LEFT_ANKLE], axis=-1)
     assert 0.33 < np.median(shanks) < 0.42
     # the overlay of the report is the projection into one of the films
-    seen = beam.in_view(beam.best_view)
+    seen = beam_take.in_view(beam_take.best_view)
     inside = (seen.overlay >= 0) & (seen.overlay < (seen.width, seen.height))
     assert inside.mean() > 0.95
-    gaps = np.linalg.norm(seen.overlay - beam.films[beam.best_view].raw.image, axis=-1)
+    gaps = np.linalg.norm(seen.overlay - beam_take.films[beam_take.best_view].raw.image, axis=-1)
     assert np.median(gaps) < 20
 
 
