@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from assistant.clip import Clip
     from assistant.clip_input import PoseResult
     from assistant.coach import Coach, CoachResult
+    from assistant.pose.camera import Camera
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -32,6 +33,13 @@ def coach(
     exo3: ViewFile = None,
     exo4: ViewFile = None,
     pose: Annotated[Path | None, typer.Option(help="The 3D pose of the take (npz).")] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="Cameras of the exo views, which are then triangulated: Qualisys XML, Pose2Sim "
+            "TOML or Ego-Exo4D camera_pose JSON."
+        ),
+    ] = None,
     activity: Annotated[str | None, typer.Option(help="Judge the clip as this activity.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a clip.")] = False,
     report: Annotated[
@@ -47,19 +55,22 @@ def coach(
     views = {"ego": ego, "exo1": exo1, "exo2": exo2, "exo3": exo3, "exo4": exo4}
     given = {name: path for name, path in views.items() if path is not None}
     paths: list[Path | None] = list(clips or [])
-    if len(paths) > 1 and (given or pose is not None):
+    of_take = {**given, "pose": pose, "calibration": calibration}
+    named = [name for name, path in of_take.items() if path is not None]
+    if len(paths) > 1 and named:
         raise PoiseError(
             "several clips with options of one take",
-            got=f"{len(paths)} clips and {', '.join([*given, *(['pose'] if pose else [])])}",
+            got=f"{len(paths)} clips and {', '.join(named)}",
             expected="one clip with its views, or several clips without",
         )
     if not paths and not given and pose is None:
         raise typer.BadParameter("name a clip, a view or a pose", param_hint="CLIP")
     _check_report_folder(report)
 
-    from assistant.clip_input import load_clip
+    from assistant.clip_input import load_cameras, load_clip
 
     loaded = [load_clip(path, given, pose) for path in paths or [None]]
+    cameras = None if calibration is None else load_cameras(loaded[0], calibration)
     if report is not None:
         _check_names(loaded, paths)
     from assistant.coach import Coach
@@ -67,12 +78,13 @@ def coach(
     coach_ = Coach.from_pretrained(model)
     coach_.check_activity(activity)
     for clip in loaded:
-        _coach_one(coach_, clip, activity, as_json, report, seed, pose_model)
+        _coach_one(coach_, clip, cameras, activity, as_json, report, seed, pose_model)
 
 
 def _coach_one(
     coach_: "Coach",
     clip: "Clip",
+    cameras: "dict[str, Camera] | None",
     activity: str | None,
     as_json: bool,
     report: Path | None,
@@ -88,10 +100,12 @@ def _coach_one(
         resolved = resolve_pose(clip)
     else:
         with progress_bar(f"pose of {clip.clip_id}") as progress:
-            resolved = resolve_pose(clip, progress=progress, pose_model=pose_model)
+            resolved = resolve_pose(clip, cameras=cameras, progress=progress, pose_model=pose_model)
     given = CoachInput(clip.clip_id, resolved.pose, clip.views)
     result = coach_.coach(given, activity=activity, seed=seed)
     record = result.feedback.to_json()
+    if resolved.quality is not None:
+        record["provenance"]["triangulation"] = resolved.quality.to_json()
     if report is not None:
         path = write_files(report, clip, resolved, result, record)
     if as_json:
