@@ -1,11 +1,12 @@
 """`poise bench align`: window alignment and time warping beside the usual ways to do them.
 
-Every round times the same kind of work three ways: `windows.window_errors` on all cores, batched
-NumPy SVD (`alignment.pa_mpjpe`, one call for thousands of frames), and one SVD a pair of frames in
-a Python loop. Unit: frame alignments a second.
+Every round times the same kind of work in turns: `windows.window_errors` on all cores, one SVD a
+pair of frames in a Python loop, and batched NumPy SVD (`alignment.pa_mpjpe`, thousands of frames a
+call) on one core and on all. Unit: frame alignments a second.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final
 
@@ -39,9 +40,10 @@ def run() -> dict[str, Any]:
         partial(window_errors, learners[:2], experts, threads=1),
         partial(_one_by_one, a[:ONE_BY_ONE], b[:ONE_BY_ONE]),
         partial(pa_mpjpe, a, b),
+        partial(_batched_on_all_cores, a, b),
     ]
     frames = LEARNERS * EXPERTS * POSITIONS * WINDOW
-    sizes = [frames, frames * 2 // LEARNERS, ONE_BY_ONE, BATCHED]
+    sizes = [frames, frames * 2 // LEARNERS, ONE_BY_ONE, BATCHED, BATCHED]
     times = in_turns(works, ROUNDS)
     rates = [[n / t for t in spent] for n, spent in zip(sizes, times, strict=True)]
     ours, one_core, *baselines = rates
@@ -53,7 +55,11 @@ def run() -> dict[str, Any]:
         "ours": spread(ours)["median"],
         "baseline": [spread(base)["median"] for base in baselines],
         "ratio": [spread(ratio)["median"] for ratio in ratios],
-        "baselines": ["one SVD a pair in a loop", "batched NumPy SVD"],
+        "baselines": [
+            "one SVD a pair in a loop",
+            "batched NumPy SVD",
+            f"batched NumPy SVD, {cores()} threads",
+        ],
         "threads": cores(),
         "rounds": ROUNDS,
         "spread": {
@@ -93,6 +99,12 @@ def _motions(rng: np.random.Generator, count: int, frames: int) -> np.ndarray:
     steps = rng.normal(0, 0.02, (count, frames, *REST_POSE.shape))
     motion: np.ndarray = REST_POSE + 0.15 * np.tanh(steps.cumsum(axis=1))
     return motion
+
+
+def _batched_on_all_cores(a: np.ndarray, b: np.ndarray) -> None:
+    """The batched baseline with a part of the frames on every core."""
+    with ThreadPoolExecutor(cores()) as pool:
+        list(pool.map(pa_mpjpe, np.array_split(a, cores()), np.array_split(b, cores())))
 
 
 def _one_by_one(a: np.ndarray, b: np.ndarray) -> list[float]:

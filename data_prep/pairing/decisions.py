@@ -17,7 +17,7 @@ from assistant.dataset import SampleTable
 from assistant.errors import PoiseError
 from assistant.files import check_file
 from data_prep.pairing.motions import FPS
-from data_prep.pairing.run import DATASET, write_results
+from data_prep.pairing.run import finished_dataset, write_results
 from data_prep.pairing.store import Pair, PairStore
 from data_prep.pairing.windows import PairWindows
 
@@ -35,7 +35,8 @@ def apply_decisions(path: Path, folder: Path) -> dict[str, Any]:
         settings = store.settings()
         decisions = _read(path, settings["dataset_sha256"])
         pairs = {(p.learner, p.region, p.rank): p for p in store.pairs()}
-        windows = PairWindows(SampleTable(folder / DATASET), settings["window"])
+        dataset = finished_dataset(folder)
+        windows = PairWindows(SampleTable(dataset), settings["window"])
         changed: dict[tuple[str, str, int], Pair] = {}
         for number, decision in enumerate(decisions):
             try:
@@ -50,7 +51,7 @@ def apply_decisions(path: Path, folder: Path) -> dict[str, Any]:
                     remedy="export the decisions again from the review page of this folder",
                 ) from fault
         store.replace(changed.values())
-        write_results(store, folder / DATASET, folder)
+        write_results(store, dataset, folder)
         statuses = [pair.status for pair in changed.values()]
         return {
             "folder": str(folder),

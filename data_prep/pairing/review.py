@@ -21,7 +21,7 @@ from assistant.skeleton import REGION_JOINTS
 from assistant.web import page
 from assistant.web.animation import drawn_limbs, stage
 from data_prep.pairing.motions import FPS, Segment
-from data_prep.pairing.run import DATASET
+from data_prep.pairing.run import finished_dataset
 from data_prep.pairing.store import Pair, PairStore
 from data_prep.pairing.windows import PairWindows
 
@@ -51,7 +51,7 @@ def write_review(folder: Path, splits: Sequence[str] = ("test",)) -> dict[str, A
             remedy="name the splits with --splits",
         )
     path = page.write_page(
-        render_review(chosen, SampleTable(folder / DATASET), settings),
+        render_review(chosen, SampleTable(finished_dataset(folder)), settings),
         folder / PAGE,
         "the review page",
         "make the folder writable",

@@ -113,6 +113,21 @@ def write_results(store: PairStore, source: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def finished_dataset(folder: Path) -> Path:
+    """The dataset of a finished run.
+
+    Raises:
+        PoiseError: the run was stopped before it wrote one.
+    """
+    if not (folder / DATASET / INFO_FILE).is_file():
+        raise PoiseError(
+            f"pairs in {folder} are not finished",
+            got=f"no {DATASET}/{INFO_FILE}",
+            remedy=f"go on with the same `poise data pair DATASET -o {folder}`",
+        )
+    return folder / DATASET
+
+
 def best_pairs(pairs: list[Pair]) -> dict[str, Pair]:
     """Each learner's pair of least error over its regions, rejected ones left out."""
     best: dict[str, Pair] = {}

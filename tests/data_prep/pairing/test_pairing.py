@@ -298,6 +298,8 @@ def test_killed_by_9_and_resumed_nothing_is_lost_or_doubled(tmp_path):
         killed_at.append(done_so_far(out))
     assert 1 <= killed_at[0] <= killed_at[1] < 40
     assert not (out / "dataset").exists()
+    with pytest.raises(PoiseError, match="are not finished"):
+        write_review(out, ("train",))
     result = pair_dataset(tmp_path / "data", out, quiet)
     assert result["this_run"]["learners"] == 40 - killed_at[1]
     assert rows_of(out) == expected
