@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 TEMPLATE_FOLDER: Final = Path(__file__).parent / "templates"
-TEMPLATE_SUFFIXES: Final = (".jinja", ".md")
+TEMPLATE_SUFFIXES: Final = (".jinja", ".json", ".md")
 
 
 def template_files(folder: Path = TEMPLATE_FOLDER) -> list[Path]:

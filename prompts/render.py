@@ -90,7 +90,8 @@ def _environment() -> jinja2.Environment:
     )
 
 
-def _render(name: str, **values: object) -> str:
+def render_template(name: str, **values: object) -> str:
+    """The template file `name`.jinja with its values filled in; a missing value is an error."""
     return _environment().get_template(f"{name}.jinja").render(**values)
 
 
@@ -122,7 +123,7 @@ def _prompt(
             f"cannot render the prompt; got: {', '.join(faults)}; expected: numbers of 0 or above, "
             "and at least one frame where there is a video"
         )
-    return _render(
+    return render_template(
         "commentary",
         frames=frames,
         video=_span(VIDEO_START, VIDEO, VIDEO_END, n_video),
@@ -150,15 +151,18 @@ def _follow_up(
     if task == "commentary":
         return []
     if task == "correction":
-        return [_user(_render("correction"))]
+        return [_user(render_template("correction"))]
     if task == "retrieval":
-        return [_user(_render("retrieval"))]
+        return [_user(render_template("retrieval"))]
     if question is None:
         raise ValueError("task chat; got: no question; expected: question=TEXT")
     turns: list[Message] = []
     for asked, answered in history:
-        turns += [_user(_render("chat", question=escape_user_text(asked))), _given(answered)]
-    return [*turns, _user(_render("chat", question=escape_user_text(question)))]
+        turns += [
+            _user(render_template("chat", question=escape_user_text(asked))),
+            _given(answered),
+        ]
+    return [*turns, _user(render_template("chat", question=escape_user_text(question)))]
 
 
 def _answer(target: str | Codes, guide: Codes | None) -> str:
@@ -222,7 +226,10 @@ def render_messages(
         has_regions=has_regions,
         demonstration=demonstration,
     )
-    messages: list[Message] = [{"role": "system", "content": _render("system")}, _user(prompt)]
+    messages: list[Message] = [
+        {"role": "system", "content": render_template("system")},
+        _user(prompt),
+    ]
     if commentary is not None:
         messages.append(_given(commentary))
     messages += _follow_up(task, question, history)

@@ -21,11 +21,11 @@ LEXICON_FILE: Final = Path(__file__).parent / "lexicon.yaml"
 TARGET: Final = "target"
 IDIOM: Final = "idiom"
 CUE: Final = "cue"
+CUE_OF: Final = "cue_of"  # said before what it judges
 DEMAND: Final = "demand"
 NEGATION: Final = "negation"
 HARD: Final = "hard"
 SOFT: Final = "soft"
-CONSEQUENCE: Final = "consequence"
 OTHER: Final = "other"
 SIGNS: Final = {"praise": 1, "criticism": -1}
 
@@ -153,9 +153,8 @@ def load_lexicon() -> Lexicon:
         _check_regions(part)
     general = [*_nouns_and_idioms(table)]
     general += [(_compile(table[name]), CUE, "", sign) for name, sign in SIGNS.items()]
-    general += [
-        (_compile(table[kind]), kind, "", 0) for kind in (DEMAND, NEGATION, HARD, SOFT, CONSEQUENCE)
-    ]
+    general += [(_compile(table[f"{name}_of"]), CUE_OF, "", sign) for name, sign in SIGNS.items()]
+    general += [(_compile(table[kind]), kind, "", 0) for kind in (DEMAND, NEGATION, HARD, SOFT)]
     sports = {
         name: (_compile(sport["words"]), tuple(_nouns_and_idioms(sport)))
         for name, sport in table["sports"].items()

@@ -2,21 +2,26 @@
 
 Each judgement (a cue, or a demand such as "needs to") belongs to the nearest noun it can be about,
 by words in between; connectors make the way longer and "but" or a stop ends it. A negation shortly
-before a judgement turns it round. Idioms ("short of vertical") are noun and judgement at once.
-A region's praise and criticism are added up; criticism counts `CRITICISM_WEIGHT` times.
+before a judgement turns it round, and praise that is demanded is criticism. Idioms ("short of
+vertical") are noun and judgement at once. A region's praise and criticism are added up; criticism
+counts `CRITICISM_WEIGHT` times. The words are in `lexicon.yaml`.
+
+    poise data label --evaluate FILE.jsonl --backend lexicon
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from data_prep.commentary.labels import NOTHING, Answer, Comment, Label
 from data_prep.commentary.lexicon import (
-    CONSEQUENCE,
     CUE,
+    CUE_OF,
     DEMAND,
     HARD,
     IDIOM,
+    LEXICON_FILE,
     NEGATION,
     OTHER,
     SOFT,
@@ -31,11 +36,11 @@ REACH: Final = 6.0  # words between a judgement and its noun, a connector counti
 SOFT_STEP: Final = 2.0
 NEGATION_REACH: Final = 3
 DEMAND_REACH: Final = 5
-CONSEQUENCE_REACH: Final = 7
-CONSEQUENCE_WEIGHT: Final = 0.3
-LEAST: Final = 0.5  # what must be said of a region before it counts as mentioned
 IDIOM_WEIGHT: Final = 1.5
-CRITICISM_WEIGHT: Final = 1.5  # the one threshold, chosen by hand on development comments
+LEAST: Final = 0.5  # what must be said of a region before it counts as mentioned
+CRITICISM_WEIGHT: Final = 1.5  # the threshold, chosen by hand on development comments
+
+_JUDGES: Final = (CUE, CUE_OF, IDIOM)
 
 
 @dataclass(frozen=True)
@@ -46,42 +51,78 @@ class Judgement:
         region: body region.
         sign: +1 praise, -1 criticism.
         weight: how sure it is that it belongs to this region.
-        part, word: the noun and the judging words as said.
+        text: the words of it, with the noun.
     """
 
     region: str
     sign: int
     weight: float
-    part: str
-    word: str
+    text: str
 
 
-def _turned(matches: Sequence[Match], match: Match) -> bool:
-    """Whether a negation, or for praise a demand, stands shortly before a judgement.
+def judgements(text: str, activity: str | None = None) -> list[Judgement]:
+    """All that a comment says of body regions, in its order."""
+    lexicon = load_lexicon()
+    words = lexicon.strip(words_of(text))
+    matches = lexicon.find(words, activity)
+    said = []
+    for match in matches:
+        judged = _judged(matches, match)
+        if judged is None:
+            continue
+        target, weight = judged
+        turned = None if match.kind == DEMAND else _turned_by(matches, match)
+        sign = -1 if match.kind == DEMAND else match.sign
+        sign = sign if turned is None else -sign
+        parts = [m for m in (match, target, turned) if m is not None]
+        start, end = min(m.start for m in parts), max(m.end for m in parts)
+        said.append(Judgement(target.region, sign, weight, " ".join(words[start:end])))
+    return said
+
+
+def _judged(matches: Sequence[Match], match: Match) -> tuple[Match, float] | None:
+    """What a match judges and how surely; None where it judges no body region."""
+    if match.kind == IDIOM and match.region != OTHER:
+        return match, IDIOM_WEIGHT
+    if match.kind not in (CUE, CUE_OF, DEMAND):
+        return None
+    nearest = _nearest(matches, match)
+    if nearest is None or nearest[0].region == OTHER:
+        return None
+    target, way = nearest
+    return target, 1.0 / (1.0 + 0.2 * max(way, 0.0))
+
+
+def _turned_by(matches: Sequence[Match], match: Match) -> Match | None:
+    """The negation, or for praise the demand, shortly before a judgement that turns it round.
 
     Nothing that ends a thought may stand in between; a negation is used up by the first judgement.
     """
     judged = False
     for other in reversed([m for m in matches if m.end <= match.start]):
-        if match.start - other.end > DEMAND_REACH or other.kind == HARD:
-            return False
+        gap = match.start - other.end
+        if gap > DEMAND_REACH or other.kind == HARD:
+            return None
         if other.kind == DEMAND and match.sign > 0:
-            return True
-        near = match.start - other.end <= NEGATION_REACH
-        if other.kind == NEGATION and near and not judged:
-            return True
-        judged = judged or other.kind in (CUE, IDIOM)
-    return False
+            return other
+        if other.kind == NEGATION and gap <= NEGATION_REACH and not judged:
+            return other
+        judged = judged or other.kind in _JUDGES
+    return None
 
 
-def _leads_to(matches: Sequence[Match], match: Match) -> bool:
-    """Whether a judgement is about what something leads to."""
-    for other in reversed([m for m in matches if m.end <= match.start]):
-        if match.start - other.end > CONSEQUENCE_REACH or other.kind == HARD:
-            return False
-        if other.kind == CONSEQUENCE:
-            return True
-    return False
+def _nearest(matches: Sequence[Match], cue: Match) -> tuple[Match, float] | None:
+    """The noun a judgement belongs to; of two as near the one that follows it."""
+    best: tuple[Match, float] | None = None
+    for target in matches:
+        if target.kind != TARGET or (cue.kind == CUE_OF and target.start < cue.start):
+            continue
+        way = _way(matches, cue, target)
+        if way is not None and target.start > cue.start:
+            way -= 0.5
+        if way is not None and (best is None or way < best[1]):
+            best = target, way
+    return best
 
 
 def _way(matches: Sequence[Match], a: Match, b: Match) -> float | None:
@@ -93,46 +134,6 @@ def _way(matches: Sequence[Match], a: Match, b: Match) -> float | None:
     softs = sum(m.kind == SOFT for m in between)
     length = second.start - first.end + SOFT_STEP * softs
     return length if length <= REACH else None
-
-
-def _nearest(matches: Sequence[Match], cue: Match) -> tuple[Match, float] | None:
-    """The noun a judgement belongs to; of two as near the one that follows it."""
-    best: tuple[Match, float] | None = None
-    for target in matches:
-        if target.kind not in (TARGET, OTHER):
-            continue
-        way = _way(matches, cue, target)
-        if way is not None and target.start > cue.start:
-            way -= 0.5
-        if way is not None and (best is None or way < best[1]):
-            best = target, way
-    return best
-
-
-def judgements(text: str, activity: str | None = None) -> list[Judgement]:
-    """All that a comment says of body regions, in its order."""
-    lexicon = load_lexicon()
-    words = lexicon.strip(words_of(text))
-    matches = lexicon.find(words, activity)
-    said = []
-
-    def spoken(match: Match) -> str:
-        return " ".join(words[match.start : match.end])
-
-    for match in matches:
-        share = CONSEQUENCE_WEIGHT if _leads_to(matches, match) else 1.0
-        sign = -match.sign if match.kind != DEMAND and _turned(matches, match) else match.sign
-        if match.kind == IDIOM and match.region != OTHER:
-            said.append(Judgement(match.region, sign, share * IDIOM_WEIGHT, spoken(match), ""))
-        elif match.kind in (CUE, DEMAND):
-            found = _nearest(matches, match)
-            if found is None or found[0].region == OTHER:
-                continue
-            target, way = found
-            weight = share / (1.0 + 0.2 * max(way, 0.0))
-            sign = -1 if match.kind == DEMAND else sign
-            said.append(Judgement(target.region, sign, weight, spoken(target), spoken(match)))
-    return said
 
 
 def polarities(said: Sequence[Judgement]) -> dict[str, int]:
@@ -147,6 +148,50 @@ def polarities(said: Sequence[Judgement]) -> dict[str, int]:
     return regions
 
 
-def label_comment(text: str) -> Label:
-    said = judgements(text)
-    return Label("", polarities(said))
+def summarise(said: Sequence[Judgement], regions: dict[str, int]) -> str:
+    """One sentence: what to improve and what is right, each region with the words that say so."""
+    clauses = []
+    for polarity, sign, start in ((NEEDS_IMPROVEMENT, -1, "to improve"), (CORRECT, 1, "done well")):
+        named = [
+            f"{region} ({_words(said, region, sign)})"
+            for region in REGIONS
+            if regions[region] == polarity
+        ]
+        if named:
+            clauses.append(f"{start}: {', '.join(named)}")
+    text = "; ".join(clauses) if clauses else "nothing is said of any body region"
+    return text[0].upper() + text[1:] + "."
+
+
+def _words(said: Sequence[Judgement], region: str, sign: int) -> str:
+    """The words that say it most surely, the shortest of them."""
+    chosen = [j for j in said if j.region == region and j.sign == sign]
+    return min(chosen, key=lambda j: (-j.weight, len(j.text))).text
+
+
+def label_comment(text: str, activity: str | None = None) -> Label:
+    """Summary and polarities of one comment."""
+    said = judgements(text, activity)
+    regions = polarities(said)
+    return Label(summarise(said, regions), regions)
+
+
+class LexiconLabeller:
+    """The back end `lexicon`: never fails, the same answer on any machine."""
+
+    name = "lexicon"
+
+    def label(
+        self, comments: Sequence[Comment], progress: Callable[[int, int], None]
+    ) -> list[Answer]:
+        """One label a comment."""
+        answers: list[Answer] = []
+        for number, comment in enumerate(comments, 1):
+            answers.append(label_comment(comment.text, comment.activity))
+            progress(number, len(comments))
+        return answers
+
+    def describe(self) -> dict[str, Any]:
+        """The back end with the sha of its words."""
+        sha = hashlib.sha256(LEXICON_FILE.read_bytes()).hexdigest()
+        return {"backend": self.name, "lexicon_sha256": sha}
