@@ -22,13 +22,15 @@ from prompts.vocabulary import POLARITIES, REGIONS, TURN_END
 EXAMPLES_FILE: Final = TEMPLATE_FOLDER / "label_examples.json"
 SUMMARY_PREFIX: Final = "Summary:"
 NOTHING_JUDGED: Final = "Nothing judged."
-MAX_SUMMARY: Final = 300  # characters
+MAX_WORDS: Final = 40  # of a summary; large models are asked for 30
+_WORD: Final = r'[^ "\\\n\r\t]{1,30}'
 
-# Endpoints differ in which bounds of a string they know; a pattern is known to all.
+# Endpoints differ in which bounds of a string they know; a pattern is known to all. It counts
+# words, since xgrammar 0.2.8 (in vLLM) fails on repetitions above some hundred.
 LABEL_SCHEMA: Final[Mapping[str, Any]] = {
     "type": "object",
     "properties": {
-        "summary": {"type": "string", "pattern": rf'^[^"\\\n\r\t]{{1,{MAX_SUMMARY}}}$'},
+        "summary": {"type": "string", "pattern": f"^{_WORD}( {_WORD}){{0,{MAX_WORDS - 1}}}$"},
         "regions": {
             "type": "object",
             "properties": {name: {"type": "string", "enum": list(POLARITIES)} for name in REGIONS},
@@ -99,6 +101,8 @@ def parse_label_json(text: str) -> ParsedLabel:
 
     try:
         answer = json.loads(text)
+        if isinstance(answer, dict) and isinstance(answer.get("summary"), str):
+            answer["summary"] = _one_line(answer["summary"])
         jsonschema.validate(answer, LABEL_SCHEMA)
     except json.JSONDecodeError as fault:
         raise ValueError(f"no JSON: {fault}") from None
@@ -106,7 +110,7 @@ def parse_label_json(text: str) -> ParsedLabel:
         place = "/".join(map(str, fault.absolute_path)) or "the answer"
         raise ValueError(f"not of the schema at {place}: {fault.message}") from None
     numbers = {name: POLARITIES.index(answer["regions"][name]) for name in REGIONS}
-    return ParsedLabel(_one_line(answer["summary"]), numbers)
+    return ParsedLabel(answer["summary"], numbers)
 
 
 def render_mini_request(
@@ -131,10 +135,10 @@ def format_mini_label(label: ParsedLabel) -> str:
         ValueError: an empty or too long summary, other regions than the six.
     """
     summary = _one_line(label.summary)
-    if not 0 < len(summary) <= MAX_SUMMARY or "<|" in summary or set(label.regions) != set(REGIONS):
+    fits = 0 < len(summary.split()) <= MAX_WORDS and "<|" not in summary
+    if not fits or set(label.regions) != set(REGIONS):
         raise ValueError(
-            f"not a label; got: {label}; expected: six regions and a summary of 1 to "
-            f"{MAX_SUMMARY} characters"
+            f"not a label; got: {label}; expected: six regions, 1 to {MAX_WORDS} words of summary"
         )
     said = [
         f"{name.capitalize()} ({POLARITIES[label.regions[name]].replace('_', ' ')})."
@@ -154,8 +158,8 @@ def parse_mini_label(text: str) -> ParsedLabel:
     if len(lines) != 2 or not lines[1].startswith(SUMMARY_PREFIX):
         raise ValueError(f"not a line of regions and a line {SUMMARY_PREFIX!r}: {text[:80]!r}")
     summary = _one_line(lines[1].removeprefix(SUMMARY_PREFIX))
-    if not 0 < len(summary) <= MAX_SUMMARY:
-        raise ValueError(f"summary of {len(summary)} characters, expected 1 to {MAX_SUMMARY}")
+    if not 0 < len(summary.split()) <= MAX_WORDS:
+        raise ValueError(f"summary of {len(summary.split())} words, expected 1 to {MAX_WORDS}")
     return ParsedLabel(summary, _read_regions(lines[0]))
 
 

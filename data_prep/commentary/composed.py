@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from data_prep.commentary.labels import NOTHING
-from prompts.labelling import MAX_SUMMARY, ParsedLabel, render_mini_request
+from prompts.labelling import MAX_WORDS, ParsedLabel, render_mini_request
 from prompts.parse import ParsedRemark, parse_feedback
 from prompts.render import Message
 from prompts.vocabulary import POLARITIES
@@ -29,9 +29,9 @@ def remarks_label(remarks: Sequence[ParsedRemark]) -> ParsedLabel:
 
 def _shortened(text: str) -> str:
     """As many whole clauses as fit, with a full stop."""
-    while len(text) >= MAX_SUMMARY and "; " in text:
+    while len(text.split()) > MAX_WORDS and "; " in text:
         text = text.rpartition("; ")[0]
-    return f"{text[: MAX_SUMMARY - 1]}." if text else ""
+    return f"{' '.join(text.split()[:MAX_WORDS])}." if text else ""
 
 
 def composed_label(sample: Mapping[str, Any]) -> ParsedLabel | None:

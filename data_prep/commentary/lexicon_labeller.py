@@ -37,6 +37,7 @@ SOFT_STEP: Final = 2.0
 NEGATION_REACH: Final = 3
 DEMAND_REACH: Final = 5
 IDIOM_WEIGHT: Final = 1.5
+LONGEST: Final = 6  # words of evidence for one region in a summary
 LEAST: Final = 0.5  # what must be said of a region before it counts as mentioned
 CRITICISM_WEIGHT: Final = 1.5  # the threshold, chosen by hand on development comments
 
@@ -164,9 +165,11 @@ def summarise(said: Sequence[Judgement], regions: dict[str, int]) -> str:
 
 
 def _words(said: Sequence[Judgement], region: str, sign: int) -> str:
-    """The words that say it most surely, the shortest of them."""
+    """The words that say it most surely, with what else is said in the same breath."""
     chosen = [j for j in said if j.region == region and j.sign == sign]
-    return min(chosen, key=lambda j: (-j.weight, len(j.text))).text
+    surest = min(chosen, key=lambda j: (-j.weight, len(j.text))).text
+    around = [j.text for j in chosen if surest in j.text and len(j.text.split()) <= LONGEST]
+    return max([surest, *around], key=len)
 
 
 def label_comment(text: str, activity: str | None = None) -> Label:
