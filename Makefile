@@ -1,5 +1,6 @@
 # make demo      install into .venv and coach the bundled clip; the report's path is printed last
 # make test      the same environment with the test extra, then the default tests
+# make setup-vllm  the same environment with vLLM for CPUs (make test-vllm then runs its tests)
 # Options: PYTHON=python3.12, TORCH_INDEX=URL (where a CPU-only torch is found), PYTEST_ARGS=...
 
 SHELL := /bin/bash
@@ -14,7 +15,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
 	"$$python" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
 	2>/dev/null && { echo "$$python"; break; }; done)
 
-.PHONY: demo install test lint format test-slow test-browser test-vllm picture clean
+.PHONY: demo install test lint format test-slow test-browser setup-vllm test-vllm picture clean
 
 demo: $(VENV)/.core
 	@$(BIN)/poise coach $$(ls assistant/weights/demo/*.mp4 | head -n 1) --report reports/demo
@@ -39,6 +40,8 @@ test-slow: $(VENV)/.test
 
 test-browser: $(VENV)/.test
 	@$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
+
+setup-vllm: $(VENV)/.vllm
 
 test-vllm: $(VENV)/.vllm
 	@$(BIN)/python -m pytest -m vllm $(PYTEST_ARGS)

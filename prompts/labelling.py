@@ -42,6 +42,12 @@ LABEL_SCHEMA: Final[Mapping[str, Any]] = {
     "additionalProperties": False,
 }
 
+# Decoders count broken characters differently, so the words of a summary are counted here anew.
+_CHECKED: Final = {
+    **LABEL_SCHEMA,
+    "properties": {**LABEL_SCHEMA["properties"], "summary": {"type": "string"}},
+}
+
 _REGION = re.compile(r"(?P<region>\w+) \((?P<polarity>[^()]*)\)\.")
 
 
@@ -95,22 +101,21 @@ def parse_label_json(text: str) -> ParsedLabel:
     """The label of an answer that should follow `LABEL_SCHEMA`.
 
     Raises:
-        ValueError: no JSON, or not of the schema; the message names the first place.
+        ValueError: no JSON, not of the schema (the message names the first place), or a summary
+            of no words or too many.
     """
     import jsonschema
 
     try:
         answer = json.loads(text)
-        if isinstance(answer, dict) and isinstance(answer.get("summary"), str):
-            answer["summary"] = _one_line(answer["summary"])
-        jsonschema.validate(answer, LABEL_SCHEMA)
+        jsonschema.validate(answer, _CHECKED)
     except json.JSONDecodeError as fault:
         raise ValueError(f"no JSON: {fault}") from None
     except jsonschema.ValidationError as fault:
         place = "/".join(map(str, fault.absolute_path)) or "the answer"
         raise ValueError(f"not of the schema at {place}: {fault.message}") from None
     numbers = {name: POLARITIES.index(answer["regions"][name]) for name in REGIONS}
-    return ParsedLabel(answer["summary"], numbers)
+    return ParsedLabel(_checked_summary(answer["summary"]), numbers)
 
 
 def render_mini_request(
@@ -157,9 +162,7 @@ def parse_mini_label(text: str) -> ParsedLabel:
     lines = [line.strip() for line in text.split(TURN_END)[0].strip().split("\n") if line.strip()]
     if len(lines) != 2 or not lines[1].startswith(SUMMARY_PREFIX):
         raise ValueError(f"not a line of regions and a line {SUMMARY_PREFIX!r}: {text[:80]!r}")
-    summary = _one_line(lines[1].removeprefix(SUMMARY_PREFIX))
-    if not 0 < len(summary.split()) <= MAX_WORDS:
-        raise ValueError(f"summary of {len(summary.split())} words, expected 1 to {MAX_WORDS}")
+    summary = _checked_summary(lines[1].removeprefix(SUMMARY_PREFIX))
     return ParsedLabel(summary, _read_regions(lines[0]))
 
 
@@ -177,6 +180,14 @@ def _read_regions(line: str) -> dict[str, int]:
             raise ValueError(f"a region twice: {match[0]!r}")
         regions[name] = POLARITIES.index(polarity)
     return regions
+
+
+def _checked_summary(text: str) -> str:
+    summary = _one_line(text)
+    count = len(summary.split())
+    if not 0 < count <= MAX_WORDS:
+        raise ValueError(f"summary of {count} words, expected 1 to {MAX_WORDS}")
+    return summary
 
 
 def _one_line(text: str) -> str:

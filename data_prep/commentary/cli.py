@@ -60,6 +60,7 @@ def label(
     concurrency: Annotated[int, typer.Option(min=1, help="llm: requests at a time.")] = 8,
     retries: Annotated[int, typer.Option(min=0, help="llm: further tries of a request.")] = 5,
     timeout: Annotated[float, typer.Option(min=0.1, help="llm: seconds for one try.")] = 120.0,
+    max_tokens: Annotated[int, typer.Option(min=1, help="llm: tokens of an answer.")] = 400,
     max_failures: Annotated[
         int, typer.Option(min=0, help="llm: comments that may fail before the run stops.")
     ] = 50,
@@ -90,6 +91,7 @@ def label(
             concurrency=concurrency,
             retries=retries,
             timeout=timeout,
+            max_tokens=max_tokens,
             max_failures=max_failures,
         )
     else:

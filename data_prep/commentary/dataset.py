@@ -5,17 +5,20 @@ poise data label DATASET -o DIR --backend lexicon
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from assistant.dataset import read_info, read_samples, write_samples
+from assistant.dataset import OPTIONAL_COLUMNS, iterate_samples, read_info, write_samples
 from assistant.errors import PoiseError
+from data_prep.card import write_card
 from data_prep.commentary.labels import Answer, Comment, Failure, Label, Labeller
 from prompts.hashing import prompt_sha256
 
 FAILURES_FILE: Final = "label_failures.jsonl"
 # Written anew for every dataset.
+# Columns of paths that count from the dataset's folder.
+_PATHS: Final = ("views", "calibration", "features")
 _OWN_KEYS: Final = ("schema_version", "rows", "sha256")
 
 
@@ -33,7 +36,7 @@ def label_dataset(
     """
     info = read_info(source)
     _check_unused(output)
-    comments = [c for sample in read_samples(source) if (c := sample_comment(sample)) is not None]
+    comments, optional = _first_pass(source)
     if not comments:
         raise PoiseError(
             f"nothing to label in {source}",
@@ -49,7 +52,13 @@ def label_dataset(
     ]
     about = labeller.describe() | {"failures": len(failures), "prompt_sha256": prompt_sha256()}
     kept = {key: value for key, value in info.items() if key not in _OWN_KEYS}
-    sha = write_samples(_labelled(source, output, by_name), output, kept | {"labels": about})
+    sha = write_samples(
+        _labelled(source, output, by_name, optional),
+        output,
+        kept | {"labels": about},
+        optional=optional,
+    )
+    write_card(output)
     if failures:
         lines = "".join(json.dumps(failure) + "\n" for failure in failures)
         (output / FAILURES_FILE).write_text(lines, "utf-8")
@@ -71,6 +80,17 @@ def sample_comment(sample: Mapping[str, Any]) -> Comment | None:
     return Comment(sample["sample_id"], text, sample["activity"])
 
 
+def _first_pass(source: Path) -> tuple[list[Comment], set[str]]:
+    """The comments, and which of the optional columns hold anything."""
+    comments, optional = [], set()
+    for sample in iterate_samples(source):
+        comment = sample_comment(sample)
+        if comment is not None:
+            comments.append(comment)
+        optional |= {key for key in OPTIONAL_COLUMNS if sample[key] is not None}
+    return comments, optional
+
+
 def _check_unused(folder: Path) -> None:
     """Before anything is asked: answers may cost money."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -83,12 +103,11 @@ def _check_unused(folder: Path) -> None:
 
 
 def _labelled(
-    source: Path, output: Path, answers: Mapping[str, Answer]
+    source: Path, output: Path, answers: Mapping[str, Answer], optional: Collection[str]
 ) -> Iterator[dict[str, Any]]:
-    for sample in read_samples(source):
-        moved = sample | {key: _moved(sample[key], source, output) for key in ("calibration",)}
-        if sample["views"] is not None:
-            moved["views"] = {k: _moved(v, source, output) for k, v in sample["views"].items()}
+    for sample in iterate_samples(source):
+        kept = {k: v for k, v in sample.items() if k not in OPTIONAL_COLUMNS or k in optional}
+        moved = kept | {key: _moved(kept.get(key), source, output) for key in _PATHS if key in kept}
         answer = answers.get(sample["sample_id"])
         if isinstance(answer, Label):
             moved |= {"regions": answer.regions, "summary": answer.summary}
@@ -97,8 +116,10 @@ def _labelled(
         yield moved
 
 
-def _moved(path: str | None, source: Path, output: Path) -> str | None:
-    """A path relative to `source` as one relative to `output`."""
-    if path is None or os.path.isabs(path):
-        return path
-    return os.path.relpath(os.path.join(source, path), output)
+def _moved(paths: Any, source: Path, output: Path) -> Any:
+    """Paths relative to `source`, in nested dicts, as paths relative to `output`."""
+    if isinstance(paths, Mapping):
+        return {key: _moved(value, source, output) for key, value in paths.items()}
+    if paths is None or os.path.isabs(paths):
+        return paths
+    return os.path.relpath(os.path.join(source, paths), output)

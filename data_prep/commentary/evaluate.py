@@ -59,10 +59,10 @@ def read_references(path: Path, lines: str = "all") -> list[Reference]:
 
 
 def _of_dataset(folder: Path) -> list[Reference]:
-    from assistant.dataset import read_samples
+    from assistant.dataset import iterate_samples
 
     references = []
-    for sample in read_samples(folder):
+    for sample in iterate_samples(folder):
         label = composed_label(sample)
         regions = sample["regions"] if label is None else label.regions
         if sample["commentary_raw"] and regions is not None:

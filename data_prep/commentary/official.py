@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from assistant.dataset import read_samples
+from assistant.dataset import iterate_samples
 from assistant.errors import PoiseError
 from assistant.files import check_file
 from data_prep.commentary.labels import Comment, Label, Labeller
@@ -121,7 +121,7 @@ def check_official(
 def _labelled_comments(folder: Path) -> dict[str, list[Spoken]]:
     """Labelled comments of each take; the pause is the end of the sample's first moment."""
     spoken: dict[str, list[Spoken]] = {}
-    for sample in read_samples(folder):
+    for sample in iterate_samples(folder):
         if not sample["commentary_raw"] or sample["regions"] is None or not sample["span"]:
             continue
         start, end = sample["span"]
