@@ -39,6 +39,11 @@ def labeller(endpoint, tmp_path, **settings):
     return LlmLabeller(LlmSettings(endpoint.url, "m", **chosen), tmp_path / "cache.sqlite")
 
 
+def stored_answers(path):
+    with sqlite3.connect(path) as database:
+        return database.execute("SELECT count(*) FROM answers").fetchone()[0]
+
+
 def some_comments(count):
     return [Comment(str(i), f"comment number {i}", "squat") for i in range(count)]
 
@@ -96,6 +101,7 @@ def test_an_answer_that_is_no_label_is_refused_and_not_cached(endpoint, tmp_path
         assert isinstance(answer, Failure)
         assert "refused" in answer.reason
         assert len(endpoint.requests) == asked
+    assert stored_answers(tmp_path / "cache.sqlite") == 0
 
 
 def test_busy_and_broken_servers_are_asked_again(endpoint, tmp_path):
@@ -211,8 +217,7 @@ def test_a_killed_run_goes_on_where_it_stopped(endpoint, tmp_path):
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    with sqlite3.connect(tmp_path / "cache.sqlite") as database:
-        (stored,) = database.execute("SELECT count(*) FROM answers").fetchone()
+    stored = stored_answers(tmp_path / "cache.sqlite")
     before = len(endpoint.requests)
     assert total // 4 < stored < total
     assert before - stored <= at_a_time  # only what was on its way is lost
