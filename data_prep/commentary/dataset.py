@@ -5,11 +5,11 @@ poise data label DATASET -o DIR --backend lexicon
 
 import json
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from assistant.dataset import OPTIONAL_COLUMNS, iterate_samples, read_info, write_samples
+from assistant.dataset import iterate_samples, read_info, write_samples
 from assistant.errors import PoiseError
 from data_prep.card import write_card
 from data_prep.commentary.labels import Answer, Comment, Failure, Label, Labeller
@@ -36,7 +36,8 @@ def label_dataset(
     """
     info = read_info(source)
     _check_unused(output)
-    comments, optional = _first_pass(source)
+    samples = iterate_samples(source)
+    comments = [c for sample in samples if (c := sample_comment(sample)) is not None]
     if not comments:
         raise PoiseError(
             f"nothing to label in {source}",
@@ -52,12 +53,7 @@ def label_dataset(
     ]
     about = labeller.describe() | {"failures": len(failures), "prompt_sha256": prompt_sha256()}
     kept = {key: value for key, value in info.items() if key not in _OWN_KEYS}
-    sha = write_samples(
-        _labelled(source, output, by_name, optional),
-        output,
-        kept | {"labels": about},
-        optional=optional,
-    )
+    sha = write_samples(_labelled(source, output, by_name), output, kept | {"labels": about})
     write_card(output)
     if failures:
         lines = "".join(json.dumps(failure) + "\n" for failure in failures)
@@ -80,17 +76,6 @@ def sample_comment(sample: Mapping[str, Any]) -> Comment | None:
     return Comment(sample["sample_id"], text, sample["activity"])
 
 
-def _first_pass(source: Path) -> tuple[list[Comment], set[str]]:
-    """The comments, and which of the optional columns hold anything."""
-    comments, optional = [], set()
-    for sample in iterate_samples(source):
-        comment = sample_comment(sample)
-        if comment is not None:
-            comments.append(comment)
-        optional |= {key for key in OPTIONAL_COLUMNS if sample[key] is not None}
-    return comments, optional
-
-
 def _check_unused(folder: Path) -> None:
     """Before anything is asked: answers may cost money."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -103,11 +88,11 @@ def _check_unused(folder: Path) -> None:
 
 
 def _labelled(
-    source: Path, output: Path, answers: Mapping[str, Answer], optional: Collection[str]
+    source: Path, output: Path, answers: Mapping[str, Answer]
 ) -> Iterator[dict[str, Any]]:
     for sample in iterate_samples(source):
-        kept = {k: v for k, v in sample.items() if k not in OPTIONAL_COLUMNS or k in optional}
-        moved = kept | {key: _moved(kept.get(key), source, output) for key in _PATHS if key in kept}
+        paths = {key: _moved(sample[key], source, output) for key in _PATHS if key in sample}
+        moved = sample | paths
         answer = answers.get(sample["sample_id"])
         if isinstance(answer, Label):
             moved |= {"regions": answer.regions, "summary": answer.summary}

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from assistant.cli import run_command
-from assistant.dataset import write_samples
+from assistant.dataset import read_samples, write_samples
 from data_prep.commentary.official import Entry, read_official
+from data_prep.egoexo4d.miniature import write_miniature
 from prompts.vocabulary import REGIONS
 
 OFFICIAL = [
@@ -91,3 +92,28 @@ def test_nothing_in_common(tmp_path, labelled, capsys):
     path.write_text(json.dumps([OFFICIAL[0] | {"take_uid": "another"}]))
     assert run_command("data", ["label", str(labelled), "--check-official", str(path)]) == 1
     assert "4 official entries, 3 labelled comments" in capsys.readouterr().err
+
+
+def test_from_download_to_check(tmp_path, capsys):
+    """What `poise data egoexo4d` writes can be labelled, and the labels be checked."""
+    root, samples, labelled = tmp_path / "root", tmp_path / "samples", tmp_path / "labelled"
+    write_miniature(root)
+    lists = sorted((root / "annotations").glob("proficiency_demonstration_*.json"))
+    checks = [text for path in lists for text in ("--check-official", str(path))]
+    for arguments in (
+        ["egoexo4d", str(root), "-o", str(samples)],
+        ["label", str(samples), "-o", str(labelled)],
+        ["label", str(labelled), *checks, "--json"],
+    ):
+        capsys.readouterr()
+        assert run_command("data", arguments) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["matched"] == result["entries"] > 0
+    for kind in ("good_executions", "tips_for_improvement"):
+        assert result["comments"][kind]["share"] > result["comments"][kind]["shuffled"] + 0.2
+    before, after = read_samples(samples), read_samples(labelled)
+    assert [set(s) for s in before] == [set(s) for s in after]
+    spoken = [s for s in after if s["commentary_raw"]]
+    assert all(s["regions"] and s["summary"] for s in spoken)
+    # Films are named relative to the dataset, and still found from the new folder.
+    assert all((labelled / path).exists() for s in spoken for path in s["views"].values())
