@@ -1,7 +1,5 @@
 """The quantities that evidence needs, in one registry: what, unit, region, and the function."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -14,6 +12,9 @@ from assistant.pose.motion import (
     release_frame,
     set_point_frame,
 )
+from assistant.pose.quantities_ball import BALL_QUANTITIES
+from assistant.pose.quantities_gym import GYM_QUANTITIES, LUNGE
+from assistant.pose.quantity import Quantity, Result, at_frames, peak
 from assistant.skeleton import (
     LEFT_ANKLE,
     LEFT_EAR,
@@ -43,79 +44,45 @@ _ARMS: Final = (LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_ELBOW, RIGHT_ELBOW, LEFT_WRI
 _HEAD: Final = (NOSE, LEFT_EAR, RIGHT_EAR)
 
 
-Result = tuple[np.ndarray, np.ndarray | None]  # values [S], frames [S] they were taken at
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """One thing that can be measured.
-
-    Attributes:
-        name, unit, region: identifiers; `region` is the body region a remark about it names.
-        meaning: one line for reports.
-        function: Motion -> values [S] and the frames they were taken at (None: the whole span).
-        joints: which joints must be seen.
-        activities: where it has a meaning; empty for any motion.
-        world: it needs a real path over the ground.
-    """
-
-    name: str
-    unit: str
-    region: str
-    meaning: str
-    function: Callable[[Motion], Result]
-    joints: tuple[int, ...]
-    activities: tuple[str, ...] = ()
-    world: bool = False
-
-
 # Quantities: Motion -> values [S], frames [S]
 
 
-def _at(track: np.ndarray, frames: np.ndarray) -> Result:
-    return np.take_along_axis(track, frames[:, None], axis=1)[:, 0], frames
-
-
-def _peak(motion: Motion, track: np.ndarray, window: np.ndarray | None = None) -> Result:
-    return _at(track, motion.inside(track, -np.inf, window).argmax(axis=1))
-
-
 def _knee_flexion_max(motion: Motion) -> Result:
-    return _peak(motion, mean_knee_flexion(motion))
+    return peak(motion, mean_knee_flexion(motion))
 
 
 def _hip_depth(motion: Motion) -> Result:
     height = motion.heights[..., 0]
     standing = np.quantile(height, 0.9, axis=1)
-    values, frames = _at(height, bottom_frame(motion))
+    values, frames = at_frames(height, bottom_frame(motion))
     return values / np.maximum(standing, 1e-3), frames
 
 
 def _trunk_lean_max(motion: Motion) -> Result:
-    return _peak(motion, angles.trunk_lean(motion.joints))
+    return peak(motion, angles.trunk_lean(motion.joints))
 
 
 def _knee_inside_ankle(motion: Motion) -> Result:
     y = motion.joints[..., 1]
     left = y[..., LEFT_ANKLE] - y[..., LEFT_KNEE]
     right = y[..., RIGHT_KNEE] - y[..., RIGHT_ANKLE]
-    return _at((left + right) / 2 * 100, bottom_frame(motion))
+    return at_frames((left + right) / 2 * 100, bottom_frame(motion))
 
 
 def _knee_separation(motion: Motion) -> Result:
     y = motion.joints[..., 1]
     ankles = np.maximum(np.abs(y[..., LEFT_ANKLE] - y[..., RIGHT_ANKLE]), 0.02)
-    return _at((y[..., LEFT_KNEE] - y[..., RIGHT_KNEE]) / ankles, bottom_frame(motion))
+    return at_frames((y[..., LEFT_KNEE] - y[..., RIGHT_KNEE]) / ankles, bottom_frame(motion))
 
 
 def _ankle_rise(motion: Motion) -> Result:
     ankles = motion.heights[..., 1:]
     standing = np.quantile(ankles, 0.1, axis=1, keepdims=True)
-    return _peak(motion, (ankles - standing).mean(axis=-1) * 100)
+    return peak(motion, (ankles - standing).mean(axis=-1) * 100)
 
 
 def _head_pitch_bottom(motion: Motion) -> Result:
-    return _at(angles.head_pitch(motion.joints), bottom_frame(motion))
+    return at_frames(angles.head_pitch(motion.joints), bottom_frame(motion))
 
 
 def _head_pitch_mean(motion: Motion) -> Result:
@@ -124,17 +91,17 @@ def _head_pitch_mean(motion: Motion) -> Result:
 
 def _dip_knee_flexion(motion: Motion) -> Result:
     first = np.zeros(len(motion.joints), dtype=int)
-    return _peak(motion, mean_knee_flexion(motion), motion.between(first, release_frame(motion)))
+    return peak(motion, mean_knee_flexion(motion), motion.between(first, release_frame(motion)))
 
 
 def _elbow_flare(motion: Motion) -> Result:
-    return _at(angles.elbow_flare(motion.joints, motion.throw_side), set_point_frame(motion))
+    return at_frames(angles.elbow_flare(motion.joints, motion.throw_side), set_point_frame(motion))
 
 
 def _elbow_extension(motion: Motion) -> Result:
     release = release_frame(motion)
     window = motion.between(release, release + round(0.2 * motion.fps))
-    return _peak(motion, angles.elbow_angle(motion.joints, motion.throw_side), window)
+    return peak(motion, angles.elbow_angle(motion.joints, motion.throw_side), window)
 
 
 def _follow_through(motion: Motion) -> Result:
@@ -154,7 +121,7 @@ def _follow_through(motion: Motion) -> Result:
 def _release_lean(motion: Motion) -> Result:
     release = release_frame(motion)
     window = motion.between(release, release + round(0.6 * motion.fps))
-    return _peak(motion, np.abs(angles.side_lean(motion.joints)), window)
+    return peak(motion, np.abs(angles.side_lean(motion.joints)), window)
 
 
 def _stance(motion: Motion) -> np.ndarray:
@@ -271,7 +238,7 @@ QUANTITIES: Final[dict[str, Quantity]] = {
             "downward tilt of the line from ears to nose at the bottom",
             _head_pitch_bottom,
             (*_HEAD, *_LEGS),
-            (SQUAT,),
+            (SQUAT, LUNGE),
         ),
         Quantity(
             "knee_flexion_dip",
@@ -336,5 +303,7 @@ QUANTITIES: Final[dict[str, Quantity]] = {
             (LEFT_ANKLE, RIGHT_ANKLE, *_ARMS),
             (FREE_THROW,),
         ),
+        *GYM_QUANTITIES,
+        *BALL_QUANTITIES,
     )
 }
