@@ -27,7 +27,7 @@ from eval.summaries import (
     shuffled_truth,
     summarise,
 )
-from eval.testset import STANDARD, TestClip, TestSet, balanced
+from eval.testset import FILMED, STANDARD, TestClip, TestSet, balanced
 from eval.variants import SHUFFLES, CoachVariant, coach_all
 
 Log = Callable[[str], None]
@@ -149,20 +149,26 @@ def open_set(coach: Coach, test_set: TestSet) -> dict[str, Any]:
 
 
 def shuffles(
-    coach: Coach, clips: Sequence[TestClip], *, seed: int, log: Log
+    coach: Coach,
+    clips: Sequence[TestClip],
+    filmed: Sequence[TestClip],
+    *,
+    seed: int,
+    log: Log,
 ) -> dict[str, dict[str, Any] | None]:
     """Levels and faults with one part of the prompt taken from another clip of the activity.
 
-    None where no clip has that part (a set without films has no video to shuffle).
+    Video is shuffled between the clips of `filmed`; None where there are none.
     """
     found: dict[str, dict[str, Any] | None] = {}
     for name in SHUFFLES:
-        if name == "video" and not any(clip.views for clip in clips):
+        chosen = filmed if name == "video" else clips
+        if not chosen:
             found[name] = None
             continue
         log(f"shuffled {name}")
         variant = CoachVariant(coach, shuffle=name, retrieve=False, correct=False, seed=seed)
-        summary = summarise(run_clips(variant, clips, seed=seed, corrections=False))
+        summary = summarise(run_clips(variant, chosen, seed=seed, corrections=False))
         keys = ("n", "level_accuracy", "level_mae", "fault_micro_f1")
         found[name] = {key: summary[key] for key in keys}
     return found
@@ -207,7 +213,10 @@ def evaluate(
         if name != STANDARD:
             log(f"condition {name}")
             result["conditions"][name] = summarise(run_clips(cheap, others.clips, seed=seed))
-    result["shuffled_inputs"] = shuffles(coach, balanced(clips, shuffled), seed=seed, log=log)
+    filmed = sets[FILMED].clips if FILMED in sets else []
+    result["shuffled_inputs"] = shuffles(
+        coach, balanced(clips, shuffled), filmed, seed=seed, log=log
+    )
     result["by_activity"] = by_activity(scores)
     result["intervals"] = intervals(scores, seed)
     result["tests"] = paired_tests(scores)

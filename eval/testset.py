@@ -13,6 +13,8 @@ from assistant.errors import PoiseError
 
 # What the results and every target are for; the other conditions are printed beside.
 STANDARD: Final = "standard"
+# Clips with rendered films of two views: what the video branch adds, and what shuffling it takes.
+FILMED: Final = "filmed"
 # Condition: the arguments of `poise data drills` that make it.
 CONDITIONS: Final[Mapping[str, tuple[str, ...]]] = {
     STANDARD: ("--preset", "mini-test", "--noise", "15"),
@@ -20,6 +22,10 @@ CONDITIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "single_view": ("--preset", "mini-test", "--noise", "fitted"),
     "single_view_twice": ("--preset", "mini-test", "--noise", "twice-fitted"),
     "shifted": ("--preset", "mini-test-shifted", "--noise", "15"),
+    FILMED: (
+        *("--performers", "16", "--clips", "4", "--seed", "7002", "--split", "test"),
+        *("--noise", "15", "--render", "2"),
+    ),
 }
 # Other performers, from whom the boosted trees learn.
 TRAINING: Final = "trees"

@@ -99,19 +99,19 @@ class FixedEngine:
 PROMPT = Prompt(render_messages("retrieval"), ModelInputs())
 
 
-def test_demonstrations_are_ranked_by_what_the_clip_adds(library: Library) -> None:
+def test_demonstrations_are_ranked_by_their_likelihood(library: Library) -> None:
     items = library.items[:3]  # unconditional -1.0, -1.1, -1.2
     length = 10 * 5 + 1
     engine = FixedEngine([-0.95 * length, -0.9 * length, -1.1 * length], items)
     ranked = rank(engine, CONFIG, PROMPT, items)
     assert engine.calls == 1  # the prefix is computed once
     assert [r.demonstration.demonstration_id for r in ranked] == [
-        "expert-1",  # -0.9 + 1.1
-        "expert-2",  # -1.1 + 1.2
-        "expert-0",  # -0.95 + 1.0
+        "expert-1",
+        "expert-0",
+        "expert-2",
     ]
-    assert [r.relative for r in ranked] == pytest.approx([0.2, 0.1, 0.05])
-    assert [r.log_likelihood for r in ranked] == pytest.approx([-0.9, -1.1, -0.95])
+    assert [r.log_likelihood for r in ranked] == pytest.approx([-0.9, -0.95, -1.1])
+    assert [r.relative for r in ranked] == pytest.approx([0.2, 0.05, 0.1])
 
 
 def test_equal_demonstrations_stand_by_name(library: Library) -> None:
