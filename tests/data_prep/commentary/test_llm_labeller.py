@@ -120,13 +120,13 @@ def test_busy_and_broken_servers_are_asked_again(endpoint, tmp_path):
 def test_a_slow_answer_is_asked_for_again(endpoint, tmp_path):
     def reply(comment, before):
         if before == 0:
-            time.sleep(1.0)
+            time.sleep(2.5)
         return 200, {}, good_answer()
 
     endpoint.reply = reply
-    (answer,) = labeller(endpoint, tmp_path, timeout=0.3).label(some_comments(1), quiet)
+    (answer,) = labeller(endpoint, tmp_path, timeout=1.0).label(some_comments(1), quiet)
     assert isinstance(answer, Label)
-    assert len(endpoint.requests) == 2
+    assert len(endpoint.requests) >= 2  # a third where the machine is very busy
 
 
 def test_failures_stand_in_their_place_and_others_are_cached(endpoint, tmp_path):
