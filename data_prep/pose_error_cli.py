@@ -64,7 +64,8 @@ def pose_error(
 
 def measure_take(take: "MultiViewPose") -> dict[str, Any]:
     """All figures of one take, as `--json` prints them."""
-    from data_prep import pose_error as measured
+    from data_prep import single_view as measured
+    from data_prep.pose_error import angle_bars, mean_error
 
     by_view = measured.single_view_errors(take)
     as_filmed = measured.single_view_errors(take, level=False)
@@ -89,17 +90,17 @@ def measure_take(take: "MultiViewPose") -> dict[str, Any]:
         "confused_views": confused,
         "views": {view: error.to_json() for view, error in by_view.items()},
         "views_as_filmed": {view: error.to_json() for view, error in as_filmed.items()},
-        "clear_views": measured.mean_error(list(clear.values())).to_json(),
-        "all_views": measured.mean_error(list(by_view.values())).to_json(),
+        "clear_views": mean_error(list(clear.values())).to_json(),
+        "all_views": mean_error(list(by_view.values())).to_json(),
         "noise_in_use": drawn.to_json(),
         "parameters": measured.parameters(take, clear, drawn),
-        "angle_bars": {name: round(v, 3) for name, v in measured.angle_bars(take.pose).items()},
+        "angle_bars": {name: round(v, 3) for name, v in angle_bars(take.pose).items()},
         "joint_table_mm": _table(list(clear.values())),
     }
 
 
 def _table(errors: "list[PoseError]") -> dict[str, float]:
-    from data_prep.pose_error import joint_table
+    from data_prep.single_view import joint_table
 
     joints = joint_table(errors)
     return {name: round(float(joints[joint])) for name, joint in _GROUPS.items()}

@@ -24,7 +24,8 @@ from assistant.pose.estimate import (
 )
 from assistant.pose.read import fill_gaps
 from assistant.pose.tracking import main_track, outliers, smooth
-from assistant.pose.triangulate import Triangulation, agreement_limits, reproject, triangulate
+from assistant.pose.triangulate import Triangulation, triangulate
+from assistant.pose.views_geometry import agreement_limits, reproject
 from assistant.progress import Progress
 from assistant.skeleton import BONES
 from assistant.video import decode

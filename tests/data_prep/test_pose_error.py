@@ -15,7 +15,7 @@ from assistant.files import write_text
 from assistant.pose.camera import Camera
 from assistant.pose.pose_error import MEASURED, joint_error_mm
 from assistant.skeleton import LEFT_ELBOW, LEFT_WRIST, RIGHT_WRIST
-from data_prep import pose_error
+from data_prep import pose_error, single_view
 from data_prep.drills.noise import SWAPS_PER_MINUTE, add_pose_noise
 from data_prep.drills.simulate import simulate_many
 from data_prep.pose_error_cli import measure_take
@@ -111,14 +111,14 @@ def test_left_and_right_share_a_row_of_the_table(truth):
     offset = np.zeros((17, 3))
     offset[LEFT_WRIST] = (0.0, 0.0, 0.06)
     found = pose_error.measure(moved(truth, offset), truth)
-    table = pose_error.joint_table([found, found])
+    table = single_view.joint_table([found, found])
     assert table[LEFT_WRIST] == table[RIGHT_WRIST] > 20 > 10 > table[LEFT_ELBOW]
     assert len(set(table[:5])) == 1
 
 
 def test_the_noise_is_measured_and_not_changed(truth):
     one = add_pose_noise(truth, np.random.default_rng(0), millimetres=80.0, kind="single_view")
-    found = pose_error.noise_error(truth, draws=4)
+    found = single_view.noise_error(truth, draws=4)
     assert 60 < found.pa_mpjpe_mm < 100
     two = add_pose_noise(truth, np.random.default_rng(0), millimetres=80.0, kind="single_view")
     np.testing.assert_array_equal(one.joints, two.joints)

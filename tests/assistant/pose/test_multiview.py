@@ -10,7 +10,7 @@ from assistant.errors import PoiseError
 from assistant.pose.estimate import FilmDetections
 from assistant.pose.multiview import bone_spread_mm, detect_views, triangulate_views
 from assistant.pose.tracking import Detections
-from assistant.pose.triangulate import reproject
+from assistant.pose.views_geometry import reproject
 from assistant.skeleton import LEFT_ANKLE, LEFT_KNEE, NOSE
 from assistant.video.decode import VideoInfo
 

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from assistant.pose.triangulate import SIDE_PAIRS, dlt, refine, reproject, triangulate
+from assistant.pose.sides import SIDE_PAIRS
+from assistant.pose.triangulate import triangulate
+from assistant.pose.views_geometry import dlt, refine, reproject
 from assistant.skeleton import (
     LEFT_ANKLE,
     LEFT_KNEE,
