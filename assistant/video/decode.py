@@ -3,12 +3,17 @@
 A film is scanned once without decoding (packets only), so the times of all frames are exact, also
 for variable frame rates, and a truncated file is found before any work is done. Times are seconds
 from the first shown frame. Rotation and pixel shape of the file are applied to every picture.
+
+Single frames are reached from the key frame before them; they are the same, bit by bit, as those
+that decoding from the first frame gives. Where a container leads elsewhere than it was asked (edit
+lists, films without full key frames), the reader goes back further, at last to the start.
 """
 
 import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, cast
 
@@ -30,6 +35,8 @@ _MISSING_SECONDS: Final = 0.5
 _MISSING_SHARE: Final = 0.05
 # A still picture has no rate; any number will do.
 _STILL_FPS: Final = 25.0
+# Key frames that are tried, one before the other, until decoding begins early enough.
+_ENTRIES: Final = 3
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,15 @@ class _Index:
         """Seconds from the first frame."""
         return float((pts - self.pts[0]) * self.base)
 
+    def entries(self, pts: int) -> list[int]:
+        """Key frames at or before `pts`, the last first: where decoding may begin."""
+        count = int(np.searchsorted(self.keyframes, pts, side="right"))
+        return self.keyframes[max(count - _ENTRIES, 0) : count][::-1].tolist()
+
+    def saves(self, at: int, entry: int) -> bool:
+        """Whether decoding from `entry` skips a frame that lies after `at`."""
+        return int(np.searchsorted(self.pts, entry) - np.searchsorted(self.pts, at)) > 1
+
 
 def probe(path: Path) -> VideoInfo:
     """Size, rate and length of a film; decodes its first frame only.
@@ -78,12 +94,9 @@ def probe(path: Path) -> VideoInfo:
     Raises:
         PoiseError: the file is missing, empty, no video, or truncated.
     """
-    with _open(path) as container:
-        index = _scan(path, container)
-        first = next(_decode_from(path, container, int(index.pts[0])), None)
-        if first is None:
-            raise _damaged(path, "no frame can be decoded")
-        height, width = _picture(first, _pixel_shape(container), None).shape[:2]
+    index = _index(path)
+    with _Reader(path, index) as reader:
+        height, width = reader.picture(int(index.pts[0]), None).shape[:2]
     span = index.seconds(int(index.pts[-1]))
     fps = round((len(index.pts) - 1) / span, 4) if span > 0 else _STILL_FPS
     return VideoInfo(width, height, fps, len(index.pts), span + 1 / fps)
@@ -105,13 +118,18 @@ def frames(
     Raises:
         PoiseError: the file is missing, empty, no video, truncated, or damaged inside.
     """
-    with _open(path) as container:
-        index = _scan(path, container)
-        if times is None:
-            wanted = np.arange(len(index.pts))
-        else:
-            wanted = np.sort(index.nearest(np.array(list(times), dtype=np.float64)))
-        yield from _pictures(path, container, index, wanted, max_side)
+    index = _index(path)
+    if times is None:
+        wanted = np.arange(len(index.pts))
+    else:
+        wanted = np.sort(index.nearest(np.array(list(times), dtype=np.float64)))
+    shown: int | None = None
+    with _Reader(path, index) as reader:
+        for pts in index.pts[wanted].tolist():
+            if shown != pts:
+                picture = reader.picture(pts, max_side)
+            shown = pts
+            yield index.seconds(pts), picture
 
 
 def write_video(path: Path, pictures: np.ndarray, fps: float) -> None:
@@ -134,44 +152,60 @@ def write_video(path: Path, pictures: np.ndarray, fps: float) -> None:
         container.mux(stream.encode())
 
 
-def _pictures(
-    path: Path,
-    container: InputContainer,
-    index: _Index,
-    wanted: np.ndarray,
-    max_side: int | None,
-) -> Iterator[tuple[float, np.ndarray]]:
-    """The frames of the ascending numbers `wanted` [N]."""
-    shape = _pixel_shape(container)
-    decoded: Iterator[VideoFrame] = iter(())
-    at: int | None = None  # presentation time of `frame`
-    frame: VideoFrame | None = None
-    picture: np.ndarray | None = None
-    for target in index.pts[wanted].tolist():
-        if picture is not None and at == target:
-            yield index.seconds(target), picture
-            continue
-        entry = index.keyframes[np.searchsorted(index.keyframes, target, side="right") - 1]
-        if at is None or entry > at:
-            decoded = _decode_from(path, container, target)
-            at = None
-        while at is None or at < target:
-            frame = next(decoded, None)
-            if frame is None:
-                raise _damaged(path, f"decoding stops before {index.seconds(target):.2f} s")
-            at = frame.pts
-        assert frame is not None and at is not None
-        picture = _picture(frame, shape, max_side)
-        yield index.seconds(at), picture
-        # A frame that cannot be shown may be skipped by the decoder: then the next one stands in.
-        at = max(at, target)
+class _Reader:
+    """Pictures of ascending presentation times, entered at key frames where that saves decoding."""
+
+    def __init__(self, path: Path, index: _Index) -> None:
+        self._path = path
+        self._index = index
+        self._container = _open(path)
+        self._decoded: Iterator[VideoFrame] = iter(())
+        self._frame: VideoFrame | None = None
+        self._at: int | None = None  # presentation time of `_frame`
+
+    def __enter__(self) -> "_Reader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._container.close()
+
+    def picture(self, pts: int, max_side: int | None) -> np.ndarray:
+        """The frame shown at `pts`, uint8 RGB; the next one where the decoder skips it."""
+        entries = self._index.entries(pts)
+        at = self._at
+        if at is None or (at < pts and entries and self._index.saves(at, entries[0])):
+            at = self._enter(entries, pts)
+        while at is not None and at < pts:
+            at = self._advance()
+        if at is None or self._frame is None:
+            raise _damaged(self._path, f"decoding stops before {self._index.seconds(pts):.2f} s")
+        return _picture(self._frame, _pixel_shape(self._container), max_side)
+
+    def _advance(self) -> int | None:
+        """Decode one frame; its time, None at the end."""
+        self._frame = next(self._decoded, None)
+        self._at = None if self._frame is None else self._frame.pts
+        return self._at
+
+    def _enter(self, entries: list[int], pts: int) -> int | None:
+        """Begin at one of `entries` from which a frame at or before `pts` comes first."""
+        for entry in entries:
+            self._decoded = _decode_from(self._path, self._container, entry)
+            at = self._advance()
+            if at is not None and at <= pts:
+                return at
+        self._container.close()
+        self._container = _open(self._path)
+        self._decoded = _decode_from(self._path, self._container, None)
+        return self._advance()
 
 
-def _decode_from(path: Path, container: InputContainer, pts: int) -> Iterator[VideoFrame]:
-    """Frames in order of presentation from the key frame at or before `pts` on."""
+def _decode_from(path: Path, container: InputContainer, pts: int | None) -> Iterator[VideoFrame]:
+    """Frames in order of presentation from the key frame at `pts` on, or from the first."""
     stream = container.streams.video[0]
     try:
-        container.seek(pts, stream=stream, backward=True)
+        if pts is not None:
+            container.seek(pts, stream=stream, backward=True)
         for frame in container.decode(stream):
             if frame.pts is not None:
                 yield frame
@@ -192,6 +226,20 @@ def _open(path: Path) -> InputContainer:
         raise _damaged(path, "no picture track")
     container.streams.video[0].thread_type = "AUTO"
     return container
+
+
+def _index(path: Path) -> _Index:
+    """The index of a film, kept for the next call: a take is read for many clips and views."""
+    check_file(path, "video")
+    state = path.stat()
+    return _scanned(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _scanned(path: Path, size: int, changed: int) -> _Index:
+    """`size` and `changed` tell a film from another that takes its place."""
+    with _open(path) as container:
+        return _scan(path, container)
 
 
 def _scan(path: Path, container: InputContainer) -> _Index:
@@ -219,7 +267,7 @@ def _scan(path: Path, container: InputContainer) -> _Index:
 def _check_length(path: Path, container: InputContainer, index: _Index) -> None:
     """Raise where the picture track ends before the length that the file states."""
     got = index.seconds(int(index.pts[-1]))
-    stated = _stated_seconds(container)
+    stated = _stated_seconds(container, float(index.pts[0] * index.base))
     if stated - got > max(_MISSING_SECONDS, _MISSING_SHARE * stated):
         raise _damaged(path, f"truncated, {got:.1f} s of the {stated:.1f} s that it states")
     stream = container.streams.video[0]
@@ -229,10 +277,11 @@ def _check_length(path: Path, container: InputContainer, index: _Index) -> None:
         )
 
 
-def _stated_seconds(container: InputContainer) -> float:
+def _stated_seconds(container: InputContainer, start: float) -> float:
     """Length of the picture track by the file's own word, 0 where it says none.
 
-    WebM states it in a tag; the length of the whole file counts only without a sound track.
+    WebM states when it ends in a tag, so its `start` is taken off; the length of the whole file
+    counts only without a sound track.
     """
     stream = container.streams.video[0]
     if stream.duration and stream.time_base:
@@ -241,9 +290,9 @@ def _stated_seconds(container: InputContainer) -> float:
     if len(parts) == 3:
         with contextlib.suppress(ValueError):
             hours, minutes, seconds = (float(part) for part in parts)
-            return 3600 * hours + 60 * minutes + seconds
+            return 3600 * hours + 60 * minutes + seconds - start
     if len(container.streams) == 1 and container.duration:
-        return container.duration / av.time_base
+        return container.duration / av.time_base - max(start, 0.0)
     return 0.0
 
 
