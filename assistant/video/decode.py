@@ -103,7 +103,11 @@ def probe(path: Path) -> VideoInfo:
 
 
 def frames(
-    path: Path, times: Iterable[float] | None = None, *, max_side: int | None = None
+    path: Path,
+    times: Iterable[float] | None = None,
+    *,
+    max_side: int | None = None,
+    seek: bool = True,
 ) -> Iterator[tuple[float, np.ndarray]]:
     """Pictures of a film, as (seconds from its start, uint8 RGB [H, W, 3]).
 
@@ -114,6 +118,7 @@ def frames(
             entered at the key frame before the next time where that saves decoding. None: all
             frames.
         max_side: pictures with a longer side are shrunk to it.
+        seek: False decodes from the first frame on whatever `times` are: the same pictures, later.
 
     Raises:
         PoiseError: the file is missing, empty, no video, truncated, or damaged inside.
@@ -124,7 +129,7 @@ def frames(
     else:
         wanted = np.sort(index.nearest(np.array(list(times), dtype=np.float64)))
     shown: int | None = None
-    with _Reader(path, index) as reader:
+    with _Reader(path, index, seek) as reader:
         for pts in index.pts[wanted].tolist():
             if shown != pts:
                 picture = reader.picture(pts, max_side)
@@ -155,9 +160,10 @@ def write_video(path: Path, pictures: np.ndarray, fps: float) -> None:
 class _Reader:
     """Pictures of ascending presentation times, entered at key frames where that saves decoding."""
 
-    def __init__(self, path: Path, index: _Index) -> None:
+    def __init__(self, path: Path, index: _Index, seek: bool = True) -> None:
         self._path = path
         self._index = index
+        self._seek = seek
         self._container = _open(path)
         self._decoded: Iterator[VideoFrame] = iter(())
         self._frame: VideoFrame | None = None
@@ -171,7 +177,7 @@ class _Reader:
 
     def picture(self, pts: int, max_side: int | None) -> np.ndarray:
         """The frame shown at `pts`, uint8 RGB; the next one where the decoder skips it."""
-        entries = self._index.entries(pts)
+        entries = self._index.entries(pts) if self._seek else []
         at = self._at
         if at is None or (at < pts and entries and self._index.saves(at, entries[0])):
             at = self._enter(entries, pts)
@@ -226,6 +232,11 @@ def _open(path: Path) -> InputContainer:
         raise _damaged(path, "no picture track")
     container.streams.video[0].thread_type = "AUTO"
     return container
+
+
+def forget_films() -> None:
+    """Drop the kept indices, so that the next call reads its film anew (for benchmarks)."""
+    _scanned.cache_clear()
 
 
 def _index(path: Path) -> _Index:
