@@ -22,6 +22,8 @@ from assistant.errors import PoiseError
 # name: ("module:function", what it measures in one line)
 BENCHES: Final = {
     "align": ("assistant.pose.bench_align:run", "PA-MPJPE of window positions, and time warping."),
+    "decode": ("assistant.video.bench_decode:run", "Frames late in a film, reached by seeking."),
+    "features": ("data_prep.bench:features", "Video features of clips, only their frames read."),
 }
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)

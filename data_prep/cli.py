@@ -48,6 +48,9 @@ def drills(
     noise: Annotated[
         str, typer.Option(help="Pose noise: clean, 15 (millimetres), fitted or twice-fitted.")
     ] = "15",
+    render: Annotated[
+        int, typer.Option(min=0, max=5, help="Also film this many views (1: exo1, 2: ego, exo1).")
+    ] = 0,
     gallery: Annotated[
         Path | None, typer.Option(help="Also draw every drill and fault into this PNG.")
     ] = None,
@@ -74,7 +77,7 @@ def drills(
 
         source = named_source(preset, performers, clips, seed, split, distractors, chosen)
         with progress_bar("simulating") as progress:
-            result |= build_dataset(source, output, noise, progress, workers)
+            result |= build_dataset(source, output, noise, progress, workers, render)
         write_card(output)
     if gallery is not None:
         from data_prep.drills.gallery import draw_gallery

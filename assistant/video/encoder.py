@@ -8,9 +8,10 @@ same tokens averaged per frame serve the prototype dynamics (DESIGN section 4). 
 in parallel, flattened into the batch (ProfVLM section 3.2).
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +27,11 @@ from assistant.video.normality import Normality
 SETTINGS_FILE: Final = "video_encoder.json"
 BACKBONE_FOLDER: Final = "backbone"
 NORMALITY_FILE: Final = "normality.safetensors"
+FILM_SIDE: Final = 320
+# Settings of a backbone that say where it is from or how it runs, not what it computes.
+UNHASHED: Final = frozenset(
+    ("_name_or_path", "transformers_version", "architectures", "dtype", "torch_dtype")
+)
 
 
 @dataclass(frozen=True)
@@ -161,6 +167,27 @@ class VideoEncoder(nn.Module):
         (folder / SETTINGS_FILE).write_text(json.dumps({"name": self.name}, indent=2) + "\n")
         if self.normality is not None:
             self.normality.save(folder / NORMALITY_FILE)
+
+    @property
+    def film_side(self) -> int:
+        """Longest side at which films are read: the crop is not enlarged up to a shape of 2:1."""
+        return max(FILM_SIDE, 2 * round(self.family.shortest * self.size))
+
+    def sha256(self) -> str:
+        """Of everything that decides a film's features: weights, configuration, frame sampling.
+
+        The same for the same encoder on any machine, wherever it was loaded from.
+        """
+        config: Any = self.backbone.config
+        settings = {key: value for key, value in config.to_dict().items() if key not in UNHASHED}
+        sampling = {"frames": self.frames, "times": "middles", "film_side": self.film_side}
+        record = {"family": asdict(self.family), "config": settings, "sampling": sampling}
+        digest = hashlib.sha256(json.dumps(record, sort_keys=True, default=str).encode())
+        for name, tensor in sorted(self.backbone.state_dict().items()):
+            array = tensor.detach().cpu().contiguous()
+            digest.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())
+            digest.update(array.flatten().view(torch.uint8).numpy())
+        return digest.hexdigest()
 
     def freeze(self) -> "VideoEncoder":
         """Evaluation mode, no gradients; returns itself."""

@@ -26,12 +26,29 @@ def view_features(
     names = [name for name in VIEWS if name in views]
     if not names:
         return None, ()
-    times = uniform_times(span[0], span[1], encoder.frames)
     pictures = [
-        np.stack([picture for _, picture in frames(views[name], times, max_side=320)])
-        for name in names
+        span_pictures(views[name], span, encoder.frames, encoder.film_side) for name in names
     ]
     features = np.concatenate([encoder.encode(p[None]) for p in pictures])
     passed = encoder.in_distribution(features)
     kept = tuple(name for name, ok in zip(names, passed, strict=True) if ok)
     return (features[passed] if kept else None), kept
+
+
+def span_pictures(
+    film: Path, span: tuple[float, float], count: int, max_side: int, *, seek: bool = True
+) -> np.ndarray:
+    """Uniform frames of a span in seconds, uint8 [count, H, W, 3].
+
+    Args:
+        film: the view's file.
+        span: start and end, clamped to the film.
+        count: frames, those shown nearest to the middles of as many equal parts.
+        max_side: pictures with a longer side are shrunk to it.
+        seek: as for `frames`.
+
+    Raises:
+        PoiseError: the film is missing, truncated or damaged where it is read.
+    """
+    times = uniform_times(span[0], span[1], count)
+    return np.stack([p for _, p in frames(film, times, max_side=max_side, seek=seek)])

@@ -20,8 +20,9 @@ from data_prep.drills.dataset import (
     to_sample,
 )
 from data_prep.drills.faults import DEFAULT_ACTIVITIES, KNOWN
+from data_prep.drills.film import FILM_SIZE, film_clip, film_views, films_beside
 from data_prep.drills.performer import check_split
-from data_prep.drills.viewpoints import viewpoints
+from data_prep.drills.viewpoints import PICTURE_SIZE, viewpoints
 
 ALL: Final = "all"
 Row = tuple[dict[str, Any], dict[str, Any] | None]  # a sample and its calibration
@@ -114,6 +115,8 @@ class _Work:
     condition: tuple[float, str] | None
     origin: str
     complete: bool
+    views: tuple[str, ...] = ()
+    films: Path | None = None
 
 
 def _rows(work: _Work) -> list[Row]:
@@ -121,10 +124,14 @@ def _rows(work: _Work) -> list[Row]:
     rows: list[Row] = []
     for drill in run_job(work.job):
         sample = to_sample(drill, work.condition, work.origin, complete=work.complete)
+        if work.films is not None:
+            sample["views"] = film_clip(
+                drill.pose, drill.sample_id, work.views, work.films, drill.seed
+            )
         if not work.complete:
             rows.append((sample, None))
             continue
-        best, calibration = viewpoints(drill)
+        best, calibration = viewpoints(drill, FILM_SIZE if work.films else PICTURE_SIZE)
         rows.append((sample | {"best_exo": best}, calibration))
     return rows
 
@@ -135,14 +142,28 @@ def build_dataset(
     noise: str,
     progress: Callable[[int, int], None],
     workers: int = 1,
+    render: int = 0,
 ) -> dict[str, Any]:
-    """Write the clips of `source`; returns what was written, with its sha256.
+    """Write the clips of `source`, filmed by `render` views; returns what was written and its sha.
 
     The bytes do not depend on `workers`; 0 means one process a core.
     """
+    with films_beside(folder, render > 0) as films:
+        return _build(source, folder, noise, progress, workers, film_views(render), films)
+
+
+def _build(
+    source: Source,
+    folder: Path,
+    noise: str,
+    progress: Callable[[int, int], None],
+    workers: int,
+    views: tuple[str, ...],
+    films: Path | None,
+) -> dict[str, Any]:
     condition = noise_condition(noise)
     origin = f"simulated drills, {source.name}, noise {noise}"
-    work = [_Work(job, condition, origin, source.complete) for job in source.jobs]
+    work = [_Work(job, condition, origin, source.complete, views, films) for job in source.jobs]
     cores = len(os.sched_getaffinity(0)) if workers == 0 else workers
     told: dict[str, Any] = {"clips": 0, "judged_clips": 0, "performers": set()}
     calibrations: dict[str, dict[str, Any]] = {}

@@ -13,6 +13,7 @@ class StubEncoder:
     """A feature is the mean grey of the pictures; greys above `limit` are foreign."""
 
     frames = 4
+    film_side = 320
 
     def __init__(self, limit: float) -> None:
         self.limit = limit
