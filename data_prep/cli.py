@@ -9,6 +9,7 @@ import typer
 from assistant.errors import PoiseError
 from data_prep.commentary.cli import register as register_label
 from data_prep.egoexo4d.cli import register as register_egoexo4d
+from data_prep.features_cli import features
 from data_prep.pair_cli import pair
 from data_prep.pose_error_cli import register as register_pose_error
 
@@ -24,6 +25,7 @@ def main() -> None:
 
 
 app.command()(pair)
+app.command()(features)
 
 
 @app.command()
