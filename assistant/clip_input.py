@@ -1,8 +1,8 @@
 """What the user names on the command line to a clip with a pose.
 
-A CLIP is a video, a pose file, or an Ego-Exo4D body JSON; an `.npz` of the same stem beside a video
-is its pose. A lone video counts as the view exo1. With a calibration, the exo views are
-triangulated.
+A CLIP is a video or a pose file (npz, Ego-Exo4D body JSON, TRC, C3D); an `.npz` of the same stem
+beside a video is its pose. A lone video counts as the view exo1. With a calibration, the exo views
+are triangulated.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 VIDEO_SUFFIXES: Final = (".mp4", ".mov", ".webm")
 LONE_VIEW: Final = "exo1"
 _ACCEPTED: Final = (
-    f"a video ({', '.join(VIDEO_SUFFIXES)}), a pose file (.npz) or an Ego-Exo4D body JSON (.json)"
+    f"a video ({', '.join(VIDEO_SUFFIXES)}), a pose file (.npz, .trc, .c3d) or an Ego-Exo4D body "
+    "JSON (.json)"
 )
 
 
@@ -85,7 +86,7 @@ def load_clip(clip: Path | None, views: dict[str, Path], pose: Path | None) -> C
         raise PoiseError(
             f"cannot use {pose} as a pose",
             got="a video",
-            expected="a pose file (.npz) or an Ego-Exo4D body JSON (.json)",
+            expected="a pose file (.npz, .trc, .c3d) or an Ego-Exo4D body JSON (.json)",
             remedy="give a video as the clip or by --exo1 FILE",
         )
     if pose_path is None:

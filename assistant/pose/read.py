@@ -1,4 +1,7 @@
-"""Pose files in and out: `.npz` (joints, fps, confidence) and Ego-Exo4D body JSON."""
+"""Pose files in and out: `.npz` (joints, fps, confidence) and Ego-Exo4D body JSON.
+
+Marker files (`.trc`, `.c3d`) come in by `assistant.pose.markers`.
+"""
 
 import os
 import tempfile
@@ -27,7 +30,7 @@ from assistant.skeleton import (
     pelvis,
 )
 
-POSE_SUFFIXES: Final = (".npz", ".json")
+POSE_SUFFIXES: Final = (".npz", ".json", ".trc", ".c3d")
 SOURCES: Final = ("file", "simulated", "mediapipe", "triangulated")
 EGOEXO_FPS: Final = 30.0
 # Thigh plus shin of people from small children to the tallest, metres.
@@ -39,7 +42,7 @@ _NPZ: Final = "joints [frames, 17, 3] in metres with z up, fps, optionally confi
 
 
 def read_pose(path: Path) -> PoseSequence:
-    """A pose file, checked: `.npz` of DESIGN section 2 or Ego-Exo4D body `.json`.
+    """A pose file, checked: `.npz` of DESIGN section 2, Ego-Exo4D body `.json`, `.trc` or `.c3d`.
 
     `world` is False where every frame is centred on the pelvis.
 
@@ -49,6 +52,10 @@ def read_pose(path: Path) -> PoseSequence:
     check_file(path, "pose file")
     if path.suffix.lower() == ".json":
         return read_egoexo_body(path)[0]
+    if path.suffix.lower() in (".trc", ".c3d"):
+        from assistant.pose.markers import read_markers
+
+        return read_markers(path).pose
     return _read_npz(path)
 
 
@@ -104,12 +111,12 @@ def read_egoexo_body(path: Path) -> tuple[PoseSequence, int]:
     joints = fill_gaps(joints, confidence)
     unit = _unit(joints, confidence)
     if unit is None:
-        raise _bad(
+        raise bad_pose_file(
             path,
             f"legs of {_leg_length(joints, confidence):.3g} units",
             f"legs of a person in {_UNIT_NAMES}",
         )
-    pose = _checked(path, joints * _UNITS[unit], confidence, EGOEXO_FPS / stride, "file")
+    pose = checked_pose(path, joints * _UNITS[unit], confidence, EGOEXO_FPS / stride, "file")
     return pose, int(numbers[0])
 
 
@@ -139,30 +146,34 @@ def _read_npz(path: Path) -> PoseSequence:
     arrays = _load_arrays(path)
     missing = [key for key in ("joints", "fps") if key not in arrays]
     if missing:
-        raise _bad(path, f"no {' and no '.join(missing)}; it holds {_listed(arrays)}", _NPZ)
+        raise bad_pose_file(
+            path, f"no {' and no '.join(missing)}; it holds {_listed(arrays)}", _NPZ
+        )
     joints, fps = arrays["joints"], arrays["fps"]
     if joints.dtype.kind not in "fiu" or joints.ndim != 3 or joints.shape[2] != 3:
-        raise _bad(path, f"joints of shape {joints.shape} and type {joints.dtype}", _NPZ)
+        raise bad_pose_file(path, f"joints of shape {joints.shape} and type {joints.dtype}", _NPZ)
     if joints.shape[1] != N_JOINTS:
-        raise _bad(
+        raise bad_pose_file(
             path,
             f"{joints.shape[1]} joints",
             f"{N_JOINTS} joints in COCO order ({JOINTS[0]}, {JOINTS[1]}, ..., {JOINTS[-1]})",
         )
     if fps.size != 1 or fps.dtype.kind not in "fiu" or not 0 < float(fps.reshape(())) < np.inf:
-        raise _bad(path, f"fps {_listed(fps.ravel()[:4])}", "one number above 0")
+        raise bad_pose_file(path, f"fps {_listed(fps.ravel()[:4])}", "one number above 0")
     confidence = arrays.get("confidence", np.ones(joints.shape[:2]))
     if confidence.dtype.kind not in "fiub" or confidence.shape != joints.shape[:2]:
-        raise _bad(
+        raise bad_pose_file(
             path, f"confidence of shape {confidence.shape}", f"shape {joints.shape[:2]}, 0 to 1"
         )
     _check_finite(path, joints, "joints")
     _check_finite(path, confidence[..., None], "confidence")
     if confidence.min(initial=0.0) < 0 or confidence.max(initial=0.0) > 1:
-        raise _bad(path, f"confidence {confidence.min():g} to {confidence.max():g}", "0 to 1")
+        raise bad_pose_file(
+            path, f"confidence {confidence.min():g} to {confidence.max():g}", "0 to 1"
+        )
     source = str(arrays.get("source", np.array("file")))
     source = source if source in SOURCES else "file"
-    return _checked(path, joints, confidence, float(fps.reshape(())), source)
+    return checked_pose(path, joints, confidence, float(fps.reshape(())), source)
 
 
 def _load_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -173,7 +184,7 @@ def _load_arrays(path: Path) -> dict[str, np.ndarray]:
                 return {key: archive[key] for key in archive.files}
         except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as fault:
             got = "Python objects" if "pickle" in str(fault) else got
-    raise _bad(path, got, f"an .npz file with {_NPZ}")
+    raise bad_pose_file(path, got, f"an .npz file with {_NPZ}")
 
 
 def _egoexo_people(path: Path) -> dict[int, dict[str, tuple[float, float, float]]]:
@@ -194,9 +205,9 @@ def _egoexo_people(path: Path) -> dict[int, dict[str, tuple[float, float, float]
         broken = isinstance(fault, ijson.JSONError)
         reason = "broken JSON" if broken else type(fault).__name__
         first_line = str(fault).partition("\n")[0]
-        raise _bad(path, f"{reason}: {first_line}", expected) from fault
+        raise bad_pose_file(path, f"{reason}: {first_line}", expected) from fault
     if not found:
-        raise _bad(path, "no frame with 3D joints", expected)
+        raise bad_pose_file(path, "no frame with 3D joints", expected)
     return found
 
 
@@ -216,17 +227,19 @@ def _person(people: Any) -> dict[str, tuple[float, float, float]]:
     return found
 
 
-def _checked(
+def checked_pose(
     path: Path, joints: np.ndarray, confidence: np.ndarray, fps: float, source: str
 ) -> PoseSequence:
-    """The checks that both formats share."""
+    """The checks that all formats share, and the pose [F, 17, 3] that passes them."""
     check_length(path, "pose file", len(joints), fps)
     if not (confidence > 0).any():
-        raise _bad(path, "confidence 0 at every joint of every frame", "joints that were seen")
+        raise bad_pose_file(
+            path, "confidence 0 at every joint of every frame", "joints that were seen"
+        )
     unit = _unit(joints, confidence)
     if unit != "metres" and np.isfinite(length := _leg_length(joints, confidence)):
         guess = f", as if in {unit}" if unit else ""
-        raise _bad(path, f"legs {length:.3g} long{guess}", "metres (legs of 0.35 to 1.25)")
+        raise bad_pose_file(path, f"legs {length:.3g} long{guess}", "metres (legs of 0.35 to 1.25)")
     _check_upright(path, joints, confidence)
     seen = (confidence[:, LEFT_HIP] > 0) & (confidence[:, RIGHT_HIP] > 0)
     offset = np.abs(pelvis(joints)[seen])
@@ -268,7 +281,7 @@ def _check_upright(path: Path, joints: np.ndarray, confidence: np.ndarray) -> No
     if abs(typical[axis]) < 0.85 or (axis == 2 and typical[2] > 0):
         return
     sign = "" if typical[axis] > 0 else "-"
-    raise _bad(
+    raise bad_pose_file(
         path,
         f"from ankles to shoulders the body points along {sign}{'xyz'[axis]}",
         "z up, gravity along -z",
@@ -306,7 +319,8 @@ def _listed(values: Any) -> str:
     return ", ".join(str(value) for value in values) or "nothing"
 
 
-def _bad(path: Path, got: str, expected: str, remedy: str = "") -> PoiseError:
+def bad_pose_file(path: Path, got: str, expected: str, remedy: str = "") -> PoiseError:
+    """The one line for a pose file that cannot be used."""
     return PoiseError(
         f"cannot use pose file {path}",
         got=got,

@@ -11,7 +11,8 @@ from assistant.errors import PoiseError
 from assistant.pose.read import write_pose
 
 ACCEPTED = (
-    "expected: a video (.mp4, .mov, .webm), a pose file (.npz) or an Ego-Exo4D body JSON (.json)"
+    "expected: a video (.mp4, .mov, .webm), a pose file (.npz, .trc, .c3d) "
+    "or an Ego-Exo4D body JSON (.json)"
 )
 END = (
     "expected: a video (mp4, mov or webm) that plays to its end; "
@@ -169,8 +170,8 @@ def test_pose_file_as_a_view(tmp_path, pose):
 def test_video_as_a_pose(tmp_path, film):
     path = film(tmp_path / "a.mp4")
     assert line(path, {}, path) == (
-        f"cannot use {path} as a pose; got: a video; expected: a pose file (.npz) or an Ego-Exo4D "
-        "body JSON (.json); remedy: give a video as the clip or by --exo1 FILE"
+        f"cannot use {path} as a pose; got: a video; expected: a pose file (.npz, .trc, .c3d) or "
+        "an Ego-Exo4D body JSON (.json); remedy: give a video as the clip or by --exo1 FILE"
     )
 
 
