@@ -10,12 +10,14 @@ from assistant.errors import PoiseError
 from data_prep.commentary.cli import register as register_label
 from data_prep.egoexo4d.cli import register as register_egoexo4d
 from data_prep.features_cli import features
+from data_prep.interchange_cli import register as register_interchange
 from data_prep.pair_cli import pair
 from data_prep.pose_error_cli import register as register_pose_error
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 register_egoexo4d(app)
 register_label(app)
+register_interchange(app)
 register_pose_error(app)
 
 

@@ -79,6 +79,8 @@ def read_markers(path: Path, up: str | None = None) -> MarkerPose:
     else:
         names, points, rate, unit, stated = read_c3d(path)
         usual = "z"
+    if up is not None and up not in TURNS:
+        raise PoiseError("unknown axis", got=repr(up), expected=", ".join(TURNS))
     if unit not in UNITS:
         raise bad_pose_file(path, f"unit {unit!r}", f"one of {', '.join(UNITS)}")
     markers = map_markers(names)

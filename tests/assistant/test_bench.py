@@ -22,6 +22,15 @@ def test_align_prints_one_object_with_the_agreed_keys(capsys: pytest.CaptureFixt
     assert told["min"] <= told["median"] <= told["max"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "least"), [("decode", 5), ("features", 2)])
+def test_films_are_read_faster_than_by_decoding_everything(name: str, least: float) -> None:
+    result = run_bench(name)
+    assert {"ours", "baseline", "ratio", "unit", "machine"} <= set(result)
+    assert result["ratio"] >= least
+    assert result["rounds"] >= 3
+
+
 def test_an_unknown_benchmark_names_the_known_ones() -> None:
     with pytest.raises(PoiseError, match=", ".join(BENCHES)):
         run_bench("nothing")

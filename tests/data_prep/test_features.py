@@ -220,7 +220,7 @@ def test_a_killed_run_loses_and_doubles_nothing(tmp_path, encoder, capsys):
     assert len(index) == len(set(index)) == len(features_of(folder)) == 240
 
 
-def wait_until(condition, seconds=120):
+def wait_until(condition, seconds=500):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"

@@ -8,7 +8,7 @@ import pytest
 from assistant.cli import run_command
 from assistant.dataset import read_samples
 from assistant.video.decode import frames, probe
-from data_prep.drills.film import DatasetFilms
+from data_prep.drills.film import films_beside
 
 
 def make(folder, *more):
@@ -48,19 +48,26 @@ def test_apart_from_views_the_dataset_is_the_same(filmed, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["clips"] == 1
 
 
-def test_a_failing_build_leaves_no_films(tmp_path, squat_pose):
+def test_the_calibration_is_that_of_the_films(filmed):
+    """The body is drawn where the dataset's cameras project the joints."""
+    record = read_samples(filmed)[0]
+    camera = json.loads((filmed / record["calibration"]).read_text())["exo1"]
+    assert camera["size"] == 128
+    still = next(frames(filmed / record["views"]["exo1"]))[1].astype(int)
+    joints = record["pose_clean"].joints[0] @ np.array(camera["R"]).T + camera["t"]
+    pixels = joints @ np.array(camera["K"]).T
+    x, y = (pixels[:, :2] / pixels[:, 2:]).round().astype(int).clip(0, 127).T
+    # Floor and walls change little along a row of the picture.
+    stands_out = np.abs(still - np.median(still, axis=1, keepdims=True)).sum(axis=-1)
+    assert np.median(stands_out[y, x]) > 3 * stands_out.mean()
+
+
+def test_a_failing_build_leaves_no_films(tmp_path):
     def build():
-        with DatasetFilms(tmp_path / "set", 1) as films:
-            films.add("a", squat_pose)
+        with films_beside(tmp_path / "set", True) as films:
+            (films / "a.mp4").touch()
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         build()
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.fixture
-def squat_pose():
-    from data_prep.drills.simulate import simulate_performer
-
-    return next(iter(simulate_performer(0, 1, 0, "train", ["bodyweight_squat"], 0.0))).pose
