@@ -25,7 +25,7 @@ ViewFile = Annotated[Path | None, typer.Option(help="A video of this view of the
 def coach(
     clips: Annotated[
         list[Path] | None,
-        typer.Argument(help="Videos (mp4, mov, webm), pose files (npz) or Ego-Exo4D body JSON."),
+        typer.Argument(help="Videos (mp4, mov, webm), pose files (npz, trc, c3d, Ego-Exo4D json)."),
     ] = None,
     ego: ViewFile = None,
     exo1: ViewFile = None,
