@@ -37,16 +37,18 @@ def train(
     from training.export import export_checkpoint
     from training.record import write_record
     from training.run import Run
-    from training.stages import STAGES
+    from training.stages import EXTRA_STAGES, STAGES
 
-    if stage is not None and stage not in STAGES:
-        raise PoiseError("unknown stage", got=stage, expected=", ".join(STAGES))
+    known = STAGES | EXTRA_STAGES
+    if stage is not None and stage not in known:
+        raise PoiseError("unknown stage", got=stage, expected=", ".join(known))
     folder = output or Path("runs") / loaded.name
     run = Run(loaded, folder)
     text = json.dumps(asdict(loaded), indent=1)
     (folder / "work" / "recipe.json").write_text(text + "\n", "utf-8")
-    seconds = _run_stages(run, {stage: STAGES[stage]} if stage else STAGES)
-    write_record(loaded, folder, seconds)
+    seconds = _run_stages(run, {stage: known[stage]} if stage else STAGES)
+    if stage not in EXTRA_STAGES:
+        write_record(loaded, folder, seconds)
     print(folder if export is None else export_checkpoint(folder, export))
 
 

@@ -87,6 +87,15 @@ class PretrainSettings:
 
 
 @dataclass(frozen=True)
+class LabellingSettings:
+    """Training of the optional stage `labelling`: spoken comments to labels."""
+
+    steps: int = 800
+    batch_size: int = 8
+    learning_rate: float = 1e-3
+
+
+@dataclass(frozen=True)
 class LoraSettings:
     """Low-rank adaptation (peft); `targets` are the linear layers that get an adapter."""
 
@@ -148,6 +157,7 @@ class Recipe:
     pretrain: PretrainSettings = field(default_factory=PretrainSettings)
     lora: LoraSettings = field(default_factory=LoraSettings)
     language: LanguageSettings = field(default_factory=LanguageSettings)
+    labelling: LabellingSettings = field(default_factory=LabellingSettings)
 
 
 def recipe_path(name: str) -> Path:

@@ -2,6 +2,8 @@
 
     pose_tokenizer -> video_encoder -> proficiency -> library -> pretrain -> language
 
+`labelling` runs only when it is named (see `training.labelling`).
+
 The simulated pools are made again from the seed whenever a stage needs them. `work/` inside the run
 folder holds what is not shipped (the pretrained model, metrics).
 """
@@ -16,6 +18,7 @@ from assistant.pose.normalise import normalise
 from assistant.pose.tokenizer import PoseTokenizer
 from assistant.video.encoder import VideoEncoder
 from training.experts import experts
+from training.labelling import labelling_stage
 from training.language_stage import language_stage
 from training.library import build_library
 from training.pose_tokenizer import PoseTokenizerSettings, train_pose_tokenizer
@@ -95,3 +98,5 @@ STAGES: dict[str, Callable[[Run], None]] = {
     "pretrain": pretrain_stage,
     "language": language_stage,
 }
+# Stages that run only when they are named.
+EXTRA_STAGES: dict[str, Callable[[Run], None]] = {"labelling": labelling_stage}

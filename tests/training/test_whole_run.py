@@ -17,6 +17,8 @@ from assistant.coach import Coach, CoachInput
 from assistant.feedback import validate
 from assistant.model.modeling_poise import PoiseForConditionalGeneration
 from assistant.model.processing_poise import PoiseProcessor
+from data_prep.commentary.labels import Comment, Failure, Label
+from data_prep.commentary.model_labeller import ModelLabeller
 from data_prep.drills.performer import sample_performer
 from data_prep.drills.simulate import simulate
 
@@ -124,6 +126,16 @@ def test_a_stage_alone_uses_what_the_others_wrote(runs: tuple[Path, Path]) -> No
     done = train(runs[1], "--stage", "language")
     assert done.returncode == 0, done.stderr
     assert shipped(runs[1]) == before
+
+
+def test_labelling_writes_a_second_checkpoint_beside_the_first(runs: tuple[Path, Path]) -> None:
+    before = shipped(runs[0])
+    done = train(runs[0], "--stage", "labelling", "labelling={steps: 3}")
+    assert done.returncode == 0, done.stderr
+    assert shipped(runs[0]) == before
+    labeller = ModelLabeller.open(runs[0] / WORK_FOLDER / "labelling")
+    [answer] = labeller.label([Comment("one", "the knees cave in", None)], lambda done, all: None)
+    assert isinstance(answer, Label | Failure)
 
 
 def test_a_stage_before_its_turn_is_one_line(tmp_path: Path) -> None:
