@@ -13,7 +13,7 @@ from assistant.errors import PoiseError
 
 # What the results and every target are for; the other conditions are printed beside.
 STANDARD: Final = "standard"
-# Clips with rendered films of two views: what the video branch adds, and what shuffling it takes.
+# Clips with a rendered film each: what the video branch adds, and what shuffling it takes.
 FILMED: Final = "filmed"
 # Condition: the arguments of `poise data drills` that make it.
 CONDITIONS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -23,8 +23,8 @@ CONDITIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "single_view_twice": ("--preset", "mini-test", "--noise", "twice-fitted"),
     "shifted": ("--preset", "mini-test-shifted", "--noise", "15"),
     FILMED: (
-        *("--performers", "16", "--clips", "4", "--seed", "7002", "--split", "test"),
-        *("--noise", "15", "--render", "2"),
+        *("--performers", "12", "--clips", "4", "--seed", "7002", "--split", "test"),
+        *("--noise", "15", "--render", "1"),
     ),
 }
 # Other performers, from whom the boosted trees learn.
