@@ -12,7 +12,8 @@ from assistant.errors import PoiseError
 if TYPE_CHECKING:
     from assistant.clip import Clip
     from assistant.clip_input import PoseResult
-    from assistant.coach import Coach, CoachResult
+    from assistant.coach import Coach
+    from assistant.coach_result import CoachResult
     from assistant.pose.camera import Camera
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -93,7 +94,7 @@ def _coach_one(
 ) -> None:
     """Coach one clip, print the answer and write its report."""
     from assistant.clip_input import resolve_pose
-    from assistant.coach import CoachInput
+    from assistant.coach_result import CoachInput
     from assistant.progress import progress_bar
 
     if clip.pose is not None:

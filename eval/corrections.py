@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from assistant.clip import PoseSequence
-from assistant.coach import CoachResult
+from assistant.coach_result import CoachResult
 from assistant.demos.library import Demonstration, Library
 from assistant.perception import Perception
 from assistant.pose.normalise import normalise

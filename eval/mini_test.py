@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from assistant.coach import Coach, CoachInput, CoachResult
+from assistant.coach import Coach
+from assistant.coach_result import CoachInput, CoachResult
 from assistant.pose.normalise import normalise
 from assistant.tasks.window import WINDOW_FPS
 from eval import levels as lv

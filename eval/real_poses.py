@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from assistant.clip import PoseSequence
-from assistant.coach import CoachInput, CoachResult
+from assistant.coach_result import CoachInput, CoachResult
 from assistant.errors import PoiseError
 from assistant.pose.read import read_pose
 

@@ -9,7 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from assistant.coach import Coach, CoachInput, CoachResult
+from assistant.coach import Coach
+from assistant.coach_result import CoachInput, CoachResult
 from assistant.demos.rank import Ranked
 from assistant.model.processing_poise import ModelInputs
 from eval.levels import derangement

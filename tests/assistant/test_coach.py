@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from assistant.clip import PoseSequence
-from assistant.coach import Coach, CoachInput, with_window
+from assistant.coach import Coach
+from assistant.coach_result import CoachInput, with_window
 from assistant.engine.dummy_engine import ANSWER, DummyEngine
 from assistant.errors import PoiseError
 from assistant.evidence import ExpertQuantity, Experts

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from assistant.clip import PoseSequence
-from assistant.coach import CoachInput
+from assistant.coach_result import CoachInput
 from assistant.errors import PoiseError
 from assistant.pose.normalise import REST_POSE
 from assistant.pose.read import write_pose

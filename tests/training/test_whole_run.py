@@ -13,7 +13,8 @@ from transformers import AutoModelForCausalLM, AutoProcessor
 import assistant.model
 from assistant.checkpoint import CARD_FILE, WORK_FOLDER, Checkpoint
 from assistant.clip import PoseSequence
-from assistant.coach import Coach, CoachInput
+from assistant.coach import Coach
+from assistant.coach_result import CoachInput
 from assistant.feedback import validate
 from assistant.model.modeling_poise import PoiseForConditionalGeneration
 from assistant.model.processing_poise import PoiseProcessor
