@@ -1,4 +1,4 @@
-"""Time warping against a plain loop, and its speed."""
+"""Time warping against a plain loop."""
 
 from itertools import pairwise
 
