@@ -142,8 +142,8 @@ class LanguageSettings:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All stages of one checkpoint. `pose_tokenizer`, `video_encoder` and `proficiency` carry the
-    settings of their own trainers."""
+    """All stages of one checkpoint. `pose_tokenizer`, `video_encoder`, `proficiency` and
+    `sparse_skill` carry the settings of their own trainers."""
 
     name: str
     seed: int = 0
@@ -158,6 +158,7 @@ class Recipe:
     lora: LoraSettings = field(default_factory=LoraSettings)
     language: LanguageSettings = field(default_factory=LanguageSettings)
     labelling: LabellingSettings = field(default_factory=LabellingSettings)
+    sparse_skill: Mapping[str, Any] = field(default_factory=dict)
 
 
 def recipe_path(name: str) -> Path:
@@ -217,6 +218,7 @@ def _trainer_settings(raw: Mapping[str, Any]) -> dict[str, Any]:
     """The settings classes of the stages that have trainers of their own."""
     from training.pose_tokenizer import PoseTokenizerSettings
     from training.proficiency import ProficiencySettings
+    from training.sparse_skill import SparseSkillSettings
     from training.video_encoder import VideoEncoderSettings
 
     video = raw.get("video_encoder")
@@ -225,6 +227,7 @@ def _trainer_settings(raw: Mapping[str, Any]) -> dict[str, Any]:
         "pose_tokenizer": PoseTokenizerSettings,
         "video_encoder": PretrainedVideoEncoder if loaded else VideoEncoderSettings,
         "proficiency": ProficiencySettings,
+        "sparse_skill": SparseSkillSettings,
     }
 
 

@@ -2,7 +2,7 @@
 
     pose_tokenizer -> video_encoder -> proficiency -> library -> pretrain -> language
 
-`labelling` runs only when it is named (see `training.labelling`).
+`labelling` and `sparse_skill` run only when they are named (see the modules of these names).
 
 The simulated pools are made again from the seed whenever a stage needs them. `work/` inside the run
 folder holds what is not shipped (the pretrained model, metrics).
@@ -27,6 +27,7 @@ from training.proficiency import ProficiencySettings, train_proficiency
 from training.progress import Progress
 from training.run import Run
 from training.settings import build
+from training.sparse_skill import sparse_skill_stage
 from training.video_encoder import VideoEncoderSettings, train_video_encoder
 
 
@@ -99,4 +100,7 @@ STAGES: dict[str, Callable[[Run], None]] = {
     "language": language_stage,
 }
 # Stages that run only when they are named.
-EXTRA_STAGES: dict[str, Callable[[Run], None]] = {"labelling": labelling_stage}
+EXTRA_STAGES: dict[str, Callable[[Run], None]] = {
+    "labelling": labelling_stage,
+    "sparse_skill": sparse_skill_stage,
+}
