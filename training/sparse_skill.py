@@ -20,27 +20,21 @@ import torch
 
 from assistant.errors import PoiseError
 from assistant.perception import POSE_TOKENIZER_FOLDER
-from assistant.pose.normalise import PERCEPTION_FPS, NormalisedPose, frame_features
+from assistant.pose.normalise import PERCEPTION_FPS
 from assistant.pose.tokenizer import PoseTokenizer
-from assistant.proficiency.segments import SegmentPlan, mapped_starts, segment_frames
-from assistant.proficiency.segments import segment_starts as draw_starts
-from assistant.proficiency.sparse_skill import (
-    VARIANTS,
-    SkillReading,
-    SparseSkillConfig,
-    SparseSkillExtractor,
-    comparison_probability,
-    read_skill,
-)
+from assistant.proficiency.segments import SegmentPlan
+from assistant.proficiency.skill_reading import SkillReading, comparison_probability, read_skill
+from assistant.proficiency.sparse_skill import VARIANTS, SparseSkillConfig, SparseSkillExtractor
 from data_prep.drills.records import Drill
 from training.progress import Progress
 from training.run import WORK, Run, learner_poses
 from training.settings import build
+from training.sparse_skill_data import Pairs, SkillClips, judged_drills, selecting, skill_clips
 from training.sparse_skill_losses import skill_losses
 from training.sparse_skill_metrics import binary_f1, by_task, skill_metrics
 
 SPARSE_SKILL = "sparse_skill"
-FEWEST = 10  # samples of a task (section 3.2)
+COMPARED = 10  # training clips that each test clip is compared with
 
 
 @dataclass(frozen=True)
@@ -91,85 +85,6 @@ class SparseSkillSettings:
         """The architecture of one variant."""
         plan = SegmentPlan(self.partitions, self.segment_frames, self.stride)
         return SparseSkillConfig(features, variant, self.width, self.heads, self.dropout, plan=plan)
-
-
-@dataclass(frozen=True)
-class SkillClips:
-    """Clips as the model reads them: features [T, F] of each, label [n] 0 or 1, task [n]."""
-
-    features: list[np.ndarray]
-    labels: np.ndarray
-    tasks: np.ndarray
-
-    def subset(self, chosen: np.ndarray) -> "SkillClips":
-        """Some of them, by bool [n]."""
-        features = [f for f, c in zip(self.features, chosen, strict=True) if c]
-        return SkillClips(features, self.labels[chosen], self.tasks[chosen])
-
-
-def weak_label(drill: Drill, kind: str) -> int:
-    """1 for high proficiency, from level or rating."""
-    assert drill.level is not None and drill.rating is not None
-    return int(drill.rating > 4 if kind == "rating" else drill.level >= 2)
-
-
-def judged_drills(drills: Sequence[Drill]) -> list[Drill]:
-    """Without distractors and without tasks of fewer than `FEWEST` clips."""
-    known = [d for d in drills if d.level is not None]
-    names = [d.activity for d in known]
-    return [d for d in known if names.count(d.activity) >= FEWEST]
-
-
-def skill_clips(
-    drills: Sequence[Drill],
-    poses: Sequence[NormalisedPose],
-    label: str,
-    tokenizer: PoseTokenizer | None,
-) -> SkillClips:
-    """Features at PERCEPTION_FPS: the tokenizer's embeddings, without one those of Stage 1."""
-    labels = np.array([weak_label(d, label) for d in drills])
-    features = [pose_features(pose, tokenizer) for pose in poses]
-    return SkillClips(features, labels, np.array([d.activity for d in drills]))
-
-
-def pose_features(pose: NormalisedPose, tokenizer: PoseTokenizer | None) -> np.ndarray:
-    """[T, F] float32 at PERCEPTION_FPS."""
-    if tokenizer is None:
-        return frame_features(pose)
-    joints = torch.from_numpy(pose.resample(PERCEPTION_FPS).joints).float()
-    with torch.no_grad():
-        return tokenizer.encode(joints).flatten(1).numpy()  # [T, M * D]
-
-
-class Pairs:
-    """Random pairs of clips of one task: query segments at random, the comparison's mapped."""
-
-    def __init__(self, clips: SkillClips, plan: SegmentPlan, rng: np.random.Generator) -> None:
-        self.clips, self.plan, self.rng = clips, plan, rng
-        self.members = {t: np.flatnonzero(clips.tasks == t) for t in np.unique(clips.tasks)}
-
-    def batch(self, size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Segments [2 * size, N, K, F], queries first; valid [2 * size, N]; labels [2 * size]."""
-        clips, plan = self.clips, self.plan
-        queries = self.rng.integers(len(clips.labels), size=size)
-        others = np.array([self._other(q) for q in queries])
-        columns = clips.features[0].shape[1]
-        segments = np.zeros((2 * size, plan.partitions, plan.frames, columns), np.float32)
-        valid = np.zeros((2 * size, plan.partitions), bool)
-        for row, (q, o) in enumerate(zip(queries, others, strict=True)):
-            query, other = clips.features[q], clips.features[o]
-            starts = draw_starts(len(query), plan, self.rng)
-            mapped = mapped_starts(starts, len(query), len(other))
-            for place, clip, first in ((row, query, starts), (row + size, other, mapped)):
-                segments[place, : len(first)] = clip[segment_frames(first, len(clip), plan)]
-                valid[place, : len(first)] = True
-        labels = np.concatenate([clips.labels[queries], clips.labels[others]])
-        return torch.from_numpy(segments), torch.from_numpy(valid), torch.from_numpy(labels)
-
-    def _other(self, query: int) -> int:
-        """Another clip of the query's task."""
-        members = self.members[self.clips.tasks[query]]
-        return int(self.rng.choice(members[members != query]))
 
 
 def train_sparse_skill(
@@ -259,7 +174,7 @@ def evaluate(
     compared = np.zeros(len(drills))
     for task in np.unique(test.tasks):
         members = np.flatnonzero(train.tasks == task)
-        chosen = np.sort(rng.choice(members, min(FEWEST, len(members)), replace=False))
+        chosen = np.sort(rng.choice(members, min(COMPARED, len(members)), replace=False))
         others = [r.z_global.mean(0) for r in read_all(model, [train.features[i] for i in chosen])]
         for i in np.flatnonzero(test.tasks == task):
             compared[i] = comparison_probability(
@@ -299,10 +214,3 @@ def sparse_skill_stage(run: Run) -> None:
             if (variant, k) == (settings.variants[0], 0):
                 model.save_pretrained(run.folder / WORK / SPARSE_SKILL)
     run.write_metrics(SPARSE_SKILL, {"label": settings.label, "stream": settings.stream, **rows})
-
-
-def selecting(drills: Sequence[Drill], share: float) -> np.ndarray:
-    """Whether each clip selects the step: the last `share` of the performers, none in both."""
-    people = sorted({d.participant_id for d in drills})
-    last = set(people[len(people) - max(round(share * len(people)), 1) :])
-    return np.array([d.participant_id in last for d in drills])

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.stats import spearmanr
 
-from assistant.proficiency.sparse_skill import SkillReading
+from assistant.proficiency.skill_reading import SkillReading
 from data_prep.drills.records import Drill
 
 ERROR_SHARE = 0.5  # of the step or of the fault that must lie in the other

@@ -3,11 +3,8 @@
 Segments of any feature sequence (PCT embeddings per frame, video patch means) are pooled to one
 token each; a transformer of two layers with a [cls] token drops tokens between them, equations (1)
 to (6) of the paper, and a linear head on z_0 says the probability of high proficiency. The losses
-are in `training/sparse_skill_losses.py`, training in `training/sparse_skill.py`. Nothing that is
-shipped uses this model yet.
-
-    reading = read_skill(SparseSkillExtractor.from_pretrained(folder), features)
-    reading.probability, key_moments(reading.importance, seconds)
+are in `training/sparse_skill_losses.py`, training in `training/sparse_skill.py`; `skill_reading.py`
+judges one clip. Nothing that is shipped uses this model yet.
 """
 
 import json
@@ -15,7 +12,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
@@ -23,12 +19,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from assistant.errors import PoiseError
-from assistant.proficiency.segments import SegmentPlan, segment_frames, segment_starts
+from assistant.proficiency.segments import SegmentPlan
 
 # The model and the ablation rows of Table 2.
 VARIANTS: Final = ("full", "non_sparse", "no_local", "no_contrastive", "late_fusion")
 ROLLOUTS: Final = ("a2_a1", "a1_a2")
-DRAWS: Final = 10  # pairs of one clip at inference
 CONFIG_NAME: Final = "sparse_skill.json"
 WEIGHTS_NAME: Final = "sparse_skill.safetensors"
 
@@ -276,62 +271,6 @@ class SparseSkillExtractor(nn.Module):
         except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as fault:
             raise PoiseError(f"the skill model in {folder} is broken", got=str(fault)) from fault
         return model.eval()
-
-
-@dataclass(frozen=True)
-class SkillReading:
-    """What the model says of one clip, averaged over its draws.
-
-    Attributes:
-        probability: of high proficiency.
-        z_global: [draws, W].
-        importance: [n] of each partition; empty for late fusion, which cannot say.
-        frames: [draws, n, K] that were read.
-        weights: [draws, n] importance of each draw.
-    """
-
-    probability: float
-    z_global: np.ndarray
-    importance: np.ndarray
-    frames: np.ndarray
-    weights: np.ndarray
-
-
-@torch.no_grad()
-def read_skill(
-    model: SparseSkillExtractor, features: np.ndarray, *, draws: int = DRAWS, seed: int = 0
-) -> SkillReading:
-    """Judge one clip of features [T, F]; the same for the same seed.
-
-    z_0 depends on the clip's own segments alone, so what the paper's 10 comparison videos average
-    is 10 draws of the segments.
-    """
-    plan, rng = model.config.plan, np.random.default_rng(seed)
-    starts = [segment_starts(len(features), plan, rng) for _ in range(draws)]
-    frames = np.stack([segment_frames(s, len(features), plan) for s in starts])
-    segments = torch.from_numpy(features[frames]).to(model.feature_mean)  # [draws, n, K, F]
-    out = model(segments, torch.ones(frames.shape[:2], dtype=torch.bool))
-    weights = out.importance.double().numpy()
-    return SkillReading(
-        probability=float(out.logit.sigmoid().mean()),
-        z_global=out.z_global.double().numpy(),
-        importance=weights.mean(axis=0) if weights.size else weights,
-        frames=frames,
-        weights=weights,
-    )
-
-
-def comparison_probability(
-    z: np.ndarray, others: np.ndarray, labels: np.ndarray, scale: float = 1.0
-) -> float:
-    """Probability of high proficiency by the comparison of (7) instead of the linear head.
-
-    Args:
-        z: z_0 [W]; others: z'_0 [M, W] of clips of the same task; labels: their labels [M], 0 or 1.
-        scale: the model's `contrast_scale`.
-    """
-    alike = 1 / (1 + np.exp(-np.clip(scale * (others @ z), -60, 60)))
-    return float(np.where(labels == 1, alike, 1 - alike).mean())
 
 
 def _positions(valid: Tensor, width: int) -> Tensor:

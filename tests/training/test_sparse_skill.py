@@ -9,27 +9,18 @@ import pytest
 import torch
 
 from assistant.errors import PoiseError
+from assistant.proficiency.skill_reading import SkillReading, read_skill
 from assistant.proficiency.sparse_skill import (
     SkillOutput,
-    SkillReading,
     SparseSkillConfig,
     SparseSkillExtractor,
-    read_skill,
 )
 from data_prep.drills.records import Drill
 from data_prep.drills.simulate import simulate_many
 from training.recipe import load_recipe
 from training.run import WORK, Run
-from training.sparse_skill import (
-    Pairs,
-    SkillClips,
-    SparseSkillSettings,
-    judged_drills,
-    selecting,
-    sparse_skill_stage,
-    train_sparse_skill,
-    weak_label,
-)
+from training.sparse_skill import SparseSkillSettings, sparse_skill_stage, train_sparse_skill
+from training.sparse_skill_data import Pairs, SkillClips, judged_drills, selecting, weak_label
 from training.sparse_skill_losses import (
     class_loss,
     global_loss,

@@ -10,6 +10,7 @@ from torch import nn
 
 from assistant.errors import PoiseError
 from assistant.proficiency.segments import SegmentPlan
+from assistant.proficiency.skill_reading import comparison_probability, read_skill
 from assistant.proficiency.sparse_skill import (
     CONFIG_NAME,
     VARIANTS,
@@ -19,9 +20,7 @@ from assistant.proficiency.sparse_skill import (
     SparseSkillExtractor,
     TokenSparsifier,
     attention_rollout,
-    comparison_probability,
     masked_attention,
-    read_skill,
 )
 
 PLAN = SegmentPlan(partitions=6, frames=3, stride=2)

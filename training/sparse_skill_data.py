@@ -1,0 +1,105 @@
+"""Clips for the Sparse Skill Extractor: weak labels, features, and random pairs of one task."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from assistant.pose.normalise import PERCEPTION_FPS, NormalisedPose, frame_features
+from assistant.pose.tokenizer import PoseTokenizer
+from assistant.proficiency.segments import (
+    SegmentPlan,
+    mapped_starts,
+    segment_frames,
+    segment_starts,
+)
+from data_prep.drills.records import Drill
+
+FEWEST = 10  # samples of a task (section 3.2)
+
+
+@dataclass(frozen=True)
+class SkillClips:
+    """Clips as the model reads them: features [T, F] of each, label [n] 0 or 1, task [n]."""
+
+    features: list[np.ndarray]
+    labels: np.ndarray
+    tasks: np.ndarray
+
+    def subset(self, chosen: np.ndarray) -> "SkillClips":
+        """Some of them, by bool [n]."""
+        features = [f for f, c in zip(self.features, chosen, strict=True) if c]
+        return SkillClips(features, self.labels[chosen], self.tasks[chosen])
+
+
+def weak_label(drill: Drill, kind: str) -> int:
+    """1 for high proficiency, from level or rating."""
+    assert drill.level is not None and drill.rating is not None
+    return int(drill.rating > 4 if kind == "rating" else drill.level >= 2)
+
+
+def judged_drills(drills: Sequence[Drill]) -> list[Drill]:
+    """Without distractors and without tasks of fewer than `FEWEST` clips."""
+    known = [d for d in drills if d.level is not None]
+    names = [d.activity for d in known]
+    return [d for d in known if names.count(d.activity) >= FEWEST]
+
+
+def skill_clips(
+    drills: Sequence[Drill],
+    poses: Sequence[NormalisedPose],
+    label: str,
+    tokenizer: PoseTokenizer | None,
+) -> SkillClips:
+    """Features at PERCEPTION_FPS: the tokenizer's embeddings, without one those of Stage 1."""
+    labels = np.array([weak_label(d, label) for d in drills])
+    features = [pose_features(pose, tokenizer) for pose in poses]
+    return SkillClips(features, labels, np.array([d.activity for d in drills]))
+
+
+def pose_features(pose: NormalisedPose, tokenizer: PoseTokenizer | None) -> np.ndarray:
+    """[T, F] float32 at PERCEPTION_FPS."""
+    if tokenizer is None:
+        return frame_features(pose)
+    joints = torch.from_numpy(pose.resample(PERCEPTION_FPS).joints).float()
+    with torch.no_grad():
+        return tokenizer.encode(joints).flatten(1).numpy()  # [T, M * D]
+
+
+class Pairs:
+    """Random pairs of clips of one task: query segments at random, the comparison's mapped."""
+
+    def __init__(self, clips: SkillClips, plan: SegmentPlan, rng: np.random.Generator) -> None:
+        self.clips, self.plan, self.rng = clips, plan, rng
+        self.members = {t: np.flatnonzero(clips.tasks == t) for t in np.unique(clips.tasks)}
+
+    def batch(self, size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Segments [2 * size, N, K, F], queries first; valid [2 * size, N]; labels [2 * size]."""
+        clips, plan = self.clips, self.plan
+        queries = self.rng.integers(len(clips.labels), size=size)
+        others = np.array([self._other(q) for q in queries])
+        columns = clips.features[0].shape[1]
+        segments = np.zeros((2 * size, plan.partitions, plan.frames, columns), np.float32)
+        valid = np.zeros((2 * size, plan.partitions), bool)
+        for row, (q, o) in enumerate(zip(queries, others, strict=True)):
+            query, other = clips.features[q], clips.features[o]
+            starts = segment_starts(len(query), plan, self.rng)
+            mapped = mapped_starts(starts, len(query), len(other))
+            for place, clip, first in ((row, query, starts), (row + size, other, mapped)):
+                segments[place, : len(first)] = clip[segment_frames(first, len(clip), plan)]
+                valid[place, : len(first)] = True
+        labels = np.concatenate([clips.labels[queries], clips.labels[others]])
+        return torch.from_numpy(segments), torch.from_numpy(valid), torch.from_numpy(labels)
+
+    def _other(self, query: int) -> int:
+        """Another clip of the query's task."""
+        members = self.members[self.clips.tasks[query]]
+        return int(self.rng.choice(members[members != query]))
+
+
+def selecting(drills: Sequence[Drill], share: float) -> np.ndarray:
+    """Whether each clip selects the step: the last `share` of the performers, none in both."""
+    people = sorted({d.participant_id for d in drills})
+    last = set(people[len(people) - max(round(share * len(people)), 1) :])
+    return np.array([d.participant_id in last for d in drills])
