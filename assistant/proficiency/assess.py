@@ -247,6 +247,7 @@ class Assessor:
             "temperature": self.temperature,
             "coral_form": self.calibration.head.form,
             "buckets": {stream: bank.buckets for stream, bank in self.banks.items()},
+            "bucket_counts": {stream: bank.report() for stream, bank in self.banks.items()},
         }
         text = json.dumps(config, indent=2, sort_keys=True)
         (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")

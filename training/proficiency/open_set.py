@@ -1,47 +1,18 @@
-"""Fit the prototypes and the open-set score of an assessor."""
+"""Fit the open-set score of an assessor."""
 
 from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
-from assistant.pose.normalise import PERCEPTION_FPS, NormalisedPose, frame_features
+from assistant.pose.normalise import NormalisedPose, frame_features
 from assistant.proficiency.activity import OpenSet, fit_gaussians, fit_score
-from assistant.proficiency.assess import Assessor, FrameEncoder, embed_frames, recrop, run_stage1
-from assistant.proficiency.pdm import PrototypeBank, action_dynamics
+from assistant.proficiency.assess import Assessor, recrop, run_stage1
 from assistant.proficiency.stage1 import GLOBAL_POOL
 from data_prep.drills.records import Drill
 
 # Known clips of pool A that describe it to the open-set score; prototypes use all.
 OPEN_SET_CLIPS: Final = 1200
-
-
-def fit_bank(
-    drills: Sequence[Drill], poses: Sequence[NormalisedPose], encoder: FrameEncoder
-) -> PrototypeBank:
-    """Prototypes from windows centred on each annotated step of each repetition."""
-    dynamics, buckets, levels = [], [], []
-    for drill, pose in zip(drills, poses, strict=True):
-        if drill.level is None:
-            continue
-        features = embed_frames(encoder, pose)
-        for when, name in action_times(drill):
-            dynamics.append(action_dynamics(features, PERCEPTION_FPS, when))
-            buckets.append((drill.activity, name))
-            levels.append(drill.level)
-    return PrototypeBank.fit(np.stack(dynamics), buckets, levels)
-
-
-def action_times(drill: Drill) -> list[tuple[float, str]]:
-    """Middle (s) and name of every run of a step other than set-up and rest."""
-    edges = np.flatnonzero(np.diff(drill.steps)) + 1
-    starts, ends = [0, *edges], [*edges, len(drill.steps)]
-    found = []
-    for start, end in zip(starts, ends, strict=True):
-        step = int(drill.steps[start])
-        if 0 < step < len(drill.step_names) - 1:
-            found.append(((start + end - 1) / 2 / drill.pose.fps, drill.step_names[step]))
-    return found
 
 
 def fit_known_features(

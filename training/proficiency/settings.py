@@ -23,6 +23,7 @@ class ProficiencySettings:
         unnamed_share: nameless motions beside pool A and validation, per clip.
         view_noise: millimetres of single-view noise on half of the clips that fit the open set.
         calibration_noise: largest millimetres of slow noise on pool B and validation.
+        fewest_windows: a bucket with fewer high or low windows takes the activity's prototypes.
         form: of the ordinal head; c: its inverse L2 strength.
         bf16: autocast; disturbance: how examples are disturbed.
     """
@@ -49,6 +50,7 @@ class ProficiencySettings:
     unnamed_share: float = 0.1
     view_noise: float = 80.0
     calibration_noise: float = 20.0
+    fewest_windows: int = 0
     form: Form = "regressions"
     c: float = PAPER_C
     bf16: bool = True

@@ -25,13 +25,9 @@ from data_prep.drills.records import Drill
 from training.proficiency.calibration import calibrate
 from training.proficiency.examples import fault_key
 from training.proficiency.metrics import evaluate_proficiency
-from training.proficiency.open_set import (
-    OPEN_SET_CLIPS,
-    fit_bank,
-    fit_known_features,
-    fit_open_set,
-)
+from training.proficiency.open_set import OPEN_SET_CLIPS, fit_known_features, fit_open_set
 from training.proficiency.poses import mixed_poses, noisy_poses
+from training.proficiency.prototypes import action_windows, fit_bank
 from training.proficiency.settings import ProficiencySettings
 from training.proficiency.stage1 import Progress, make_examples, train_stage1
 from training.proficiency.unnamed import make_unnamed
@@ -69,7 +65,9 @@ def train_proficiency(
     if pose_tokenizer is not None:
         assessor.frame_encoder = pose_tokenizer
         noisy_a = noisy_poses(pool_a, settings.calibration_noise, seed + 1)
-        assessor.banks = {"pose": fit_bank(pool_a, noisy_a, pose_tokenizer)}
+        windows = action_windows(pool_a, noisy_a, pose_tokenizer)
+        assessor.banks = {"pose": fit_bank(windows, settings.fewest_windows)}
+        say(assessor.banks["pose"].describe())
     scored = [d for d in pool_b if d.level is not None]
     calibrate(assessor, scored, noisy_poses(scored, settings.calibration_noise, seed + 3), settings)
     say("calibrated")

@@ -109,3 +109,70 @@ def test_missing_streams_are_zero_filled_and_activities_kept_apart() -> None:
     u = fitted.normal_scores({"ego": None, "exo": 3.0, "pose": 100.0}, "throw")
     assert set(u) == {"pose"} and abs(u["pose"]) < 1.5
     assert head_input(p[:1], [u])[0] == pytest.approx([1, 0, 0, 0, 0, 0, u["pose"]])
+
+
+def test_u_of_section_ii_c_by_counting() -> None:
+    """u = Phi^-1(F), F = (rank - 0.5) / n of the same activity's margins, clipped."""
+    rng = np.random.default_rng(8)
+    train, new = rng.normal(size=25), rng.normal(0, 3, size=40)
+    cdf = EmpiricalCdf.fit(train)
+    for i, value in enumerate(train):
+        rank = 1 + sum(other < value for other in train)
+        assert cdf.normal_score(value) == pytest.approx(norm.ppf((rank - 0.5) / 25)), i
+    for value in new:
+        share = sum(other < value for other in train) / 25
+        expected = norm.ppf(min(max(share, 0.5 / 25), 1 - 0.5 / 25))
+        assert cdf.normal_score(value) == pytest.approx(expected)
+
+
+def test_a_single_training_margin_says_nothing() -> None:
+    assert EmpiricalCdf.fit(np.array([0.4])).normal_score(np.array([-9, 0.4, 9])) == pytest.approx(
+        [0, 0, 0]
+    )
+
+
+@pytest.mark.parametrize("form", ["regressions", "shared"])
+def test_q_and_p_of_section_ii_c_by_loops(form: str) -> None:
+    """q_k = sigma(w_k v + b_k), then q_0 >= q_1 >= q_2, then p by differencing."""
+    v, y = toy(seed=2, n=60)
+    head = fit_ordinal_head(v, y, form=form, c=0.5)
+    found_q, found_p = head.cumulative(v), head.probabilities(v)
+    for row, x in enumerate(v):
+        q: list[float] = []
+        for k in range(3):
+            score = sum(head.weights[k][d] * x[d] for d in range(2)) + head.biases[k]
+            q.append(min([1 / (1 + np.exp(-score)), *q]))
+        assert found_q[row] == pytest.approx(q)
+        assert found_p[row] == pytest.approx([1 - q[0], q[0] - q[1], q[1] - q[2], q[2]])
+    assert found_p.sum(axis=1) == pytest.approx(np.ones(60)) and (found_p >= 0).all()
+
+
+@pytest.mark.parametrize("form", ["regressions", "shared"])
+def test_gradient_of_l_post_vanishes_at_the_fit(form: str) -> None:
+    """d/dW of sum_k BCE + |W|^2 / 2C: for each boundary alone, or summed over the shared row."""
+    v, y = toy(seed=3, n=120)
+    head = fit_ordinal_head(v, y, form=form, c=0.03)
+    above = (y[:, None] > np.arange(3)).astype(float)
+    rest = 1 / (1 + np.exp(-(v @ head.weights.T + head.biases))) - above  # [N, 3]
+    by_bias, by_weight = rest.sum(axis=0), rest.T @ v
+    assert by_bias == pytest.approx(np.zeros(3), abs=1e-2)
+    if form == "shared":
+        gradient = by_weight.sum(axis=0) + head.weights[0] / 0.03
+    else:
+        gradient = by_weight + head.weights / 0.03
+    assert np.abs(gradient).max() < 1e-2
+
+
+def test_fit_calibration_is_its_parts() -> None:
+    rng = np.random.default_rng(9)
+    levels = np.tile(np.arange(4), 6)
+    p = rng.dirichlet(np.ones(4), 24)
+    margins = [{"pose": float(m)} for m in rng.normal(levels, 1.0)]
+    fitted = fit_calibration(p, margins, ["squat"] * 24, levels)
+    values = np.array([m["pose"] for m in margins])
+    rank = np.array([1 + sum(values < value) for value in values])
+    v = np.column_stack([p, np.zeros(24), np.zeros(24), norm.ppf((rank - 0.5) / 24)])
+    head = fit_ordinal_head(v, levels)
+    assert fitted.head.weights == pytest.approx(head.weights)
+    scores = [fitted.normal_scores(m, "squat") for m in margins]
+    assert fitted.cumulative(p, scores) == pytest.approx(head.cumulative(v))

@@ -20,7 +20,7 @@ from training.proficiency import (
 )
 from training.proficiency.calibration import calibrate, folds_by_participant
 from training.proficiency.metrics import fault_region_f1, level_metrics
-from training.proficiency.open_set import action_times
+from training.proficiency.prototypes import action_times
 
 TINY = ProficiencySettings(steps=4, copies=1, width=16, dilations=(1, 2), frames_per_batch=2000)
 
