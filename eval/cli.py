@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from assistant.errors import PoiseError
+from eval.calibration_cli import calibration
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -113,6 +114,8 @@ def card(
 
     print(write_card(check=check))
 
+
+app.command("calibration")(calibration)
 
 # Throws 0 to 19 may be looked at while the drill is designed.
 HELD_OUT_THROWS = (20, 59)

@@ -1,0 +1,85 @@
+"""`poise eval calibration`: simulate performers, assess them, compare the ordinal heads."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from assistant.checkpoint import Checkpoint
+from assistant.errors import PoiseError
+
+
+def calibration(
+    performers: Annotated[int, typer.Option(help="People, all of the test split.", min=1)] = 60,
+    clips: Annotated[int, typer.Option(help="Clips of each.", min=1)] = 8,
+    seed: Annotated[int, typer.Option(help="Of the performers and the intervals.")] = 7104,
+    model: Annotated[Path | None, typer.Option(help="Folder of another checkpoint.")] = None,
+    cache: Annotated[Path, typer.Option(help="Where the clips lie or are made.")] = Path(
+        "runs/calibration"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Also write the JSON here.")
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw reliability and abstention into this PNG.")
+    ] = None,
+) -> None:
+    """Are the level probabilities honest? CORAL, a multinomial head and coral-pytorch's layer."""
+    from eval import calibration as suite
+    from eval.calibration_report import draw, table
+    from eval.cli import _check_writable, _finish
+
+    _check_writable(output)
+    _check_writable(picture)
+    if performers < suite.FOLDS:
+        raise PoiseError("too few performers", got=str(performers),
+                         expected=f"{suite.FOLDS} or more, one for each fold",
+                         remedy="raise --performers")  # fmt: skip
+    evidence = _assess(Checkpoint.open(model).folder, performers, clips, seed, cache)
+    data = {
+        "what": "simulated drills with 15 mm pose noise, not real people",
+        "command": f"poise data drills {' '.join(_drills(performers, clips, seed))}",
+        "clips_each": clips,
+        "seed": seed,
+    }
+    result = suite.evaluate(evidence, data, seed=seed)
+    if picture is not None:
+        draw(result, picture)
+    _finish(result, as_json, output, table(result))
+
+
+def _drills(performers: int, clips: int, seed: int) -> list[str]:
+    sizes = ["--performers", str(performers), "--clips", str(clips), "--seed", str(seed)]
+    return [*sizes, "--split", "test", "--noise", "15"]
+
+
+def _assess(folder: Path, performers: int, clips: int, seed: int, cache: Path) -> Any:
+    """What the checkpoint says about simulated clips whose activity is given."""
+    from assistant.perception import Perception
+    from assistant.pose.normalise import normalise
+    from eval import testset
+    from eval.calibration import Evidence
+
+    name = f"{performers}x{clips}-{seed}"
+    drills = testset.load(cache, name, _drills(performers, clips, seed)).clips
+    assessor = Perception.from_pretrained(folder).assessor
+    print(f"assessing {len(drills)} clips", file=sys.stderr)
+    known = [clip for clip in drills if clip.activity in assessor.activities]
+    ordered, found = [], []
+    for activity in assessor.activities:
+        mine = [clip for clip in known if clip.activity == activity]
+        if mine:
+            poses = [normalise(clip.pose) for clip in mine]
+            found += assessor.assess_many(poses, activity=activity)
+            ordered += mine
+    return Evidence(
+        p_base=np.stack([a.p_base for a in found]),
+        margins=[a.pdm for a in found],
+        activities=[clip.activity for clip in ordered],
+        performers=[clip.performer for clip in ordered],
+        levels=np.array([clip.level for clip in ordered]),
+        shipped=np.stack([a.level_probabilities for a in found]),
+    )
