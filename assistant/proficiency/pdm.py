@@ -138,7 +138,7 @@ class PrototypeBank:
         cls,
         dynamics: np.ndarray,
         buckets: Sequence[Bucket],
-        levels: Sequence[int],
+        levels: Sequence[int] | np.ndarray,
         *,
         fewest: int = 0,
     ) -> "PrototypeBank":
