@@ -9,6 +9,7 @@ import typer
 
 from assistant.checkpoint import Checkpoint
 from assistant.errors import PoiseError
+from eval.output import check_writable, finish
 
 
 def calibration(
@@ -30,10 +31,9 @@ def calibration(
     """Are the level probabilities honest? CORAL, a multinomial head and coral-pytorch's layer."""
     from eval import calibration as suite
     from eval.calibration_report import draw, table
-    from eval.cli import _check_writable, _finish
 
-    _check_writable(output)
-    _check_writable(picture)
+    check_writable(output)
+    check_writable(picture)
     if performers < suite.FOLDS:
         raise PoiseError("too few performers", got=str(performers),
                          expected=f"{suite.FOLDS} or more, one for each fold",
@@ -48,7 +48,7 @@ def calibration(
     result = suite.evaluate(evidence, data, seed=seed)
     if picture is not None:
         draw(result, picture)
-    _finish(result, as_json, output, table(result))
+    finish(result, as_json, output, table(result))
 
 
 def _drills(performers: int, clips: int, seed: int) -> list[str]:

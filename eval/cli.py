@@ -1,16 +1,14 @@
 """`poise eval`: suites that measure a model, every number beside its floors."""
 
-import json
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from assistant.errors import PoiseError
 from eval.calibration_cli import calibration
+from eval.output import check_writable, finish
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -46,7 +44,7 @@ def mini_test(
     seed: Seed = 0,
 ) -> None:
     """Levels, faults, corrections and retrieval on simulated performers that were never seen."""
-    _check_writable(output)
+    check_writable(output)
     from assistant.coach import Coach
     from assistant.progress import progress_bar
     from eval import mini_test as suite
@@ -74,7 +72,7 @@ def mini_test(
             progress=progress,
         )
     result["sets"] = {name: test_set.info for name, test_set in sets.items()}
-    _finish(result, as_json, output, tables.mini_test_table(result))
+    finish(result, as_json, output, tables.mini_test_table(result))
     if not as_json:
         print(tables.conditions_table(result, ("level_accuracy", "fault_micro_f1")))
 
@@ -91,7 +89,7 @@ def real_poses(
     seed: Seed = 0,
 ) -> None:
     """Are real poses recognised and answered, and are the answers stable when little moves?"""
-    _check_writable(output)
+    check_writable(output)
     from assistant.coach import Coach
     from eval import tables
     from eval.real_poses import evaluate, read_clips
@@ -102,7 +100,7 @@ def real_poses(
     coach.check_activity(activity)
     quick = CoachVariant(coach, retrieve=False, correct=False)
     result = evaluate(coach, clips, activity, seed, quick=quick)
-    _finish(result, as_json, output, tables.real_poses_table(result))
+    finish(result, as_json, output, tables.real_poses_table(result))
 
 
 @app.command()
@@ -119,27 +117,3 @@ app.command("calibration")(calibration)
 
 # Throws 0 to 19 may be looked at while the drill is designed.
 HELD_OUT_THROWS = (20, 59)
-
-
-def _finish(result: dict[str, Any], as_json: bool, output: Path | None, table: str) -> None:
-    """Write the result and print it as JSON or as its table."""
-    if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    print(json.dumps(result, sort_keys=True) if as_json else table)
-
-
-def _check_writable(output: Path | None) -> None:
-    """Fail before minutes of work when the result could not be written."""
-    if output is None:
-        return
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=output.parent):
-            pass
-    except OSError as error:
-        raise PoiseError(
-            f"cannot write {output}",
-            got=error.strerror or str(error),
-            remedy="give another -o FILE",
-        ) from error

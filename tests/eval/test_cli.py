@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from assistant.cli import main
+from eval.output import finish
 
 
 def test_a_missing_checkpoint_is_one_line(
@@ -41,11 +42,10 @@ def test_an_unknown_suite_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -
 def test_a_result_is_written_as_it_is_printed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from eval import cli
 
     result = {"b": 1, "a": [0.5, None]}
-    cli._finish(result, True, tmp_path / "deep" / "result.json", "a table")
+    finish(result, True, tmp_path / "deep" / "result.json", "a table")
     assert json.loads(capsys.readouterr().out) == result
     assert json.loads((tmp_path / "deep" / "result.json").read_text()) == result
-    cli._finish(result, False, None, "a table")
+    finish(result, False, None, "a table")
     assert capsys.readouterr().out == "a table\n"
