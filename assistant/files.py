@@ -51,24 +51,32 @@ def check_length(path: Path, what: str, frames: int, fps: float) -> None:
     )
 
 
+def replace_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all; an OSError leaves no partial file behind."""
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", newline="\n", dir=path.parent, suffix=".part", delete=False
+        ) as file:
+            temporary = Path(file.name)
+            file.write(text)
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+    except OSError:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all.
 
     Raises:
         PoiseError: the folder cannot be written.
     """
-    temporary = None
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, suffix=".part", delete=False
-        ) as file:
-            temporary = Path(file.name)
-            file.write(text)
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
+        replace_whole(path, text)
     except OSError as fault:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise PoiseError(
             f"cannot write {path}",
             got=(fault.strerror or str(fault)).lower(),

@@ -18,7 +18,7 @@ from assistant.model.processing_poise import ModelInputs, PoiseProcessor
 from data_prep.commentary.composed import conversation
 from data_prep.drills.commentary import compose_spoken, compose_summary
 from data_prep.drills.records import Drill
-from training.language import train_steps
+from training.language import train_by
 from training.language_samples import TokenSample, token_sample
 from training.pretraining import load_processor
 from training.progress import Progress
@@ -37,16 +37,12 @@ def labelling_stage(run: Run) -> None:
     model = PoiseForConditionalGeneration.from_pretrained(folder / LANGUAGE_FOLDER)
     samples = label_samples(processor, run.pool("perception"), recipe.seed)
     progress.say(f"{len(samples)} comments, {sum(len(s.ids) for s in samples)} tokens")
-    losses = train_steps(
+    losses = train_by(
+        recipe,
+        recipe.labelling,
         model,
         samples,
         processor,
-        steps=recipe.labelling.steps,
-        batch_size=recipe.labelling.batch_size,
-        learning_rate=recipe.labelling.learning_rate,
-        warmup=recipe.language.warmup_steps,
-        weight_decay=recipe.language.weight_decay,
-        precision=recipe.language.precision,
         seed=recipe.seed + 4,
         progress=progress,
     )

@@ -28,7 +28,14 @@ from prompts.vocabulary import (
 )
 from training.language_samples import TokenSample
 from training.progress import Progress
-from training.recipe import LanguageModelSettings, LanguageSettings, LoraSettings
+from training.recipe import (
+    LabellingSettings,
+    LanguageModelSettings,
+    LanguageSettings,
+    LoraSettings,
+    PretrainSettings,
+    Recipe,
+)
 
 # Trained beside the adapter: everything between perception and the language model.
 TRAINED_BESIDE = ("video_projector", "pose_mapper", "stage1_mapper", "score_token", "regions_token")
@@ -198,6 +205,32 @@ def cosine_with_warmup(step: int, warmup: int, steps: int) -> float:
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + np.cos(np.pi * min((step - warmup) / max(steps - warmup, 1), 1.0)))
+
+
+def train_by(
+    recipe: Recipe,
+    settings: PretrainSettings | LanguageSettings | LabellingSettings,
+    model: nn.Module,
+    samples: Sequence[TokenSample],
+    processor: PoiseProcessor,
+    *,
+    seed: int,
+    progress: Progress,
+) -> list[float]:
+    """`train_steps` with the steps, batches and rate of `settings` and all else of the recipe."""
+    return train_steps(
+        model,
+        samples,
+        processor,
+        steps=settings.steps,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        warmup=recipe.language.warmup_steps,
+        weight_decay=recipe.language.weight_decay,
+        precision=recipe.language.precision,
+        seed=seed,
+        progress=progress,
+    )
 
 
 def train_steps(

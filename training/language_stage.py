@@ -17,7 +17,7 @@ from data_prep.drills.commentary import compose_summary
 from prompts.parse import parse_feedback
 from prompts.vocabulary import special_tokens
 from training.clips import fit_inputs, perceived_clips
-from training.language import add_lora, train_steps, trainable
+from training.language import add_lora, train_by, trainable
 from training.language_samples import (
     PerceivedClip,
     TokenSample,
@@ -64,7 +64,6 @@ def adapt(
     progress: Progress,
 ) -> PoiseForConditionalGeneration:
     """Train an adapter and merge it."""
-    settings = run.recipe.language
     torch.manual_seed(run.recipe.seed + 1)
     new_tokens = processor.tokenizer.convert_tokens_to_ids(
         special_tokens(model.config.codebook_size)
@@ -72,16 +71,12 @@ def adapt(
     wrapped = add_lora(model, run.recipe.lora, new_tokens)
     trained = trainable(wrapped)  # after merging nothing tells them apart any more
     progress.say(f"trains {trained}")
-    losses = train_steps(
+    losses = train_by(
+        run.recipe,
+        run.recipe.language,
         wrapped,
         samples,
         processor,
-        steps=settings.steps,
-        batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        warmup=settings.warmup_steps,
-        weight_decay=settings.weight_decay,
-        precision=settings.precision,
         seed=run.recipe.seed + 2,
         progress=progress,
     )

@@ -25,7 +25,7 @@ from data_prep.drills.commentary import compose_dialogue, compose_spoken, compos
 from data_prep.drills.records import Drill
 from prompts.render import Codes, render_messages
 from training.clips import fit_inputs, perceived_clips
-from training.language import build_model, load_base, train_steps
+from training.language import build_model, load_base, train_by
 from training.language_samples import (
     PerceivedClip,
     TokenSample,
@@ -91,16 +91,12 @@ def pretrain(
     }
     for name, samples in kinds.items():
         progress.say(f"{name}: {len(samples)}, {sum(len(s.ids) for s in samples)} tokens")
-    losses = train_steps(
+    losses = train_by(
+        recipe,
+        recipe.pretrain,
         model,
         [sample for samples in kinds.values() for sample in samples],
         processor,
-        steps=recipe.pretrain.steps,
-        batch_size=recipe.pretrain.batch_size,
-        learning_rate=recipe.pretrain.learning_rate,
-        warmup=recipe.language.warmup_steps,
-        weight_decay=recipe.language.weight_decay,
-        precision=recipe.language.precision,
         seed=recipe.seed,
         progress=progress,
     )

@@ -49,3 +49,24 @@ def commentary_prompt(inputs: ModelInputs, level: str, *, fused_video: bool = Fa
     """The prompt from which the commentary is generated, the label already forced."""
     messages = render_messages("commentary", **prompt_pieces(inputs, fused_video=fused_video))
     return Prompt(messages, inputs, answer_start=format_label(level))
+
+
+def follow_up_prompt(
+    task: str,
+    inputs: ModelInputs,
+    commentary: str,
+    learner_codes: Sequence[Sequence[int]],
+    *,
+    fused_video: bool = False,
+) -> Prompt:
+    """The prompt of a task that follows the commentary and writes or scores pose codes, each frame
+    of the learner's given before the frame that is written.
+
+    Args:
+        commentary: the whole first answer, label and commentary.
+        learner_codes: [frames, tokens] of the learner's window.
+    """
+    messages = render_messages(
+        task, commentary=commentary, **prompt_pieces(inputs, fused_video=fused_video)
+    )
+    return Prompt(messages, inputs, guide=learner_codes)

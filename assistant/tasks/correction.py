@@ -6,8 +6,7 @@ import numpy as np
 
 from assistant.engine.base import Prompt
 from assistant.model.processing_poise import ModelInputs
-from assistant.tasks.commentary import prompt_pieces
-from prompts.render import render_messages
+from assistant.tasks.commentary import follow_up_prompt
 
 
 def correction_prompt(
@@ -23,12 +22,9 @@ def correction_prompt(
         commentary: the whole first answer, label and commentary.
         learner_codes: [frames, tokens] of the correction window.
     """
-    messages = render_messages(
-        "correction",
-        commentary=commentary,
-        **prompt_pieces(inputs, fused_video=fused_video),
+    return follow_up_prompt(
+        "correction", inputs, commentary, learner_codes, fused_video=fused_video
     )
-    return Prompt(messages, inputs, guide=learner_codes)
 
 
 def interpolate_correction(frames: np.ndarray, fps: float, count: int, rate: float) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 from assistant.engine.base import Prompt
 from assistant.model.configuration_poise import PoiseConfig
 from assistant.model.processing_poise import ModelInputs
-from assistant.tasks.commentary import prompt_pieces
+from assistant.tasks.commentary import follow_up_prompt
 from prompts.render import render_messages
 
 
@@ -25,10 +25,7 @@ def retrieval_prompt(
         learner_codes: [frames, tokens] of the learner's window: each frame is given before the
             candidate's, as in a correction.
     """
-    messages = render_messages(
-        "retrieval", commentary=commentary, **prompt_pieces(inputs, fused_video=fused_video)
-    )
-    return Prompt(messages, inputs, guide=learner_codes)
+    return follow_up_prompt("retrieval", inputs, commentary, learner_codes, fused_video=fused_video)
 
 
 def unconditional_prompt() -> Prompt:

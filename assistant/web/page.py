@@ -3,17 +3,28 @@
 import base64
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jinja2
 from markupsafe import Markup
 
 from assistant.errors import PoiseError
+from assistant.files import replace_whole
 
 TEMPLATES = Path(__file__).parent / "templates"
+
+
+def page_environment(folder: Path) -> jinja2.Environment:
+    """The templates of `folder` as pages: escaped, and a missing value is an error."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def embed(data: Mapping[str, Any]) -> Markup:
@@ -40,19 +51,10 @@ def write_page(page: str, path: Path, what: str, remedy: str) -> Path:
     Raises:
         PoiseError: the folder cannot be written; no partial file stays behind.
     """
-    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="\n", dir=path.parent, suffix=".part", delete=False
-        ) as file:
-            temporary = Path(file.name)
-            file.write(page)
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
+        replace_whole(path, page)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise PoiseError(
             f"cannot write {what} into {path.parent}",
             got=error.strerror or str(error),

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from assistant.clip import PoseSequence
 from assistant.web import wording
 from assistant.web.animation import animation, demonstration_window
-from assistant.web.page import TEMPLATES, embed, joined_script, write_page
+from assistant.web.page import TEMPLATES, embed, joined_script, page_environment, write_page
 from assistant.web.strip import ReportFrame, data_url, person_box
 from prompts.vocabulary import LEVELS, REGIONS
 
@@ -123,13 +123,7 @@ def render_report(
 
 
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment(TEMPLATES)
     names = ("quantity_name", "label", "measure", "seconds", "percent", "number", "triangulation")
     environment.filters.update({name: getattr(wording, name) for name in names})
     environment.globals.update(

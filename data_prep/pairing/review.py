@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 
@@ -74,19 +73,16 @@ def render_review(pairs: Sequence[Pair], table: SampleTable, settings: Mapping[s
         "regions": {name: list(joints) for name, joints in REGION_JOINTS.items()},
         "pairs": [_shown(pair, windows, said) for pair in pairs],
     }
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("review.html.jinja").render(
-        data=page.embed(data),
-        count=len(pairs),
-        script=script,
-        script_hash=digest,
-        style=Markup("\n".join(path.read_text("utf-8") for path in STYLES)),
+    return (
+        page.page_environment(TEMPLATES)
+        .get_template("review.html.jinja")
+        .render(
+            data=page.embed(data),
+            count=len(pairs),
+            script=script,
+            script_hash=digest,
+            style=Markup("\n".join(path.read_text("utf-8") for path in STYLES)),
+        )
     )
 
 

@@ -11,7 +11,7 @@ const poise = (() => {
   const stages = [...root.querySelectorAll("canvas")].map((canvas) => ({
     canvas, pen: canvas.getContext("2d"), name: canvas.dataset.track,
   }));
-  const { sample, extent, readColours, colours, camera, drawFloor, drawBody, clear } = skeletons(data);
+  const { sample, extent, readColours, colours, camera, drawFloor, drawBody, clear, turnable } = skeletons(data);
   const state = { time: data.first, playing: false, speed: 1, yaw: -55, whole: !data.window, last: 0 };
 
   const trackOf = (name) => (state.whole ? (name === "learner" ? data.tracks.clip : data.tracks[name])
@@ -110,22 +110,7 @@ const poise = (() => {
     if (target.name === "range") setWhole(target.value === "clip");
     if (target.name === "view") { state.yaw = Number(target.value); draw(); }
   });
-  for (const { canvas } of stages) {
-    let held = 0;
-    canvas.addEventListener("pointerdown", (event) => {
-      canvas.setPointerCapture(event.pointerId);
-      held = event.clientX;
-    });
-    canvas.addEventListener("pointermove", (event) => {
-      if (!canvas.hasPointerCapture(event.pointerId)) return;
-      turn((held - event.clientX) * 0.6);
-      held = event.clientX;
-    });
-    canvas.addEventListener("keydown", (event) => {
-      const step = { ArrowLeft: 8, ArrowRight: -8 }[event.key];
-      if (step) { event.preventDefault(); turn(step); }
-    });
-  }
+  for (const { canvas } of stages) turnable(canvas, turn);
   document.addEventListener("keydown", (event) => {
     const free = event.target === document.body || event.target instanceof HTMLCanvasElement;
     if (event.key === " " && free) { event.preventDefault(); setPlaying(!state.playing); }

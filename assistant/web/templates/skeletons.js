@@ -152,5 +152,22 @@ const skeletons = ({ limbs, regions }) => {
     pen.clearRect(0, 0, width, height);
     pen.lineCap = pen.lineJoin = "round";
   }
-  return { sample, extent, readColours, colours, camera, drawFloor, drawBody, clear };
+  // Dragging a canvas, or its arrow keys, call `turn` with degrees.
+  function turnable(canvas, turn) {
+    let held = 0;
+    canvas.addEventListener("pointerdown", (event) => {
+      canvas.setPointerCapture(event.pointerId);
+      held = event.clientX;
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      if (!canvas.hasPointerCapture(event.pointerId)) return;
+      turn((held - event.clientX) * 0.6);
+      held = event.clientX;
+    });
+    canvas.addEventListener("keydown", (event) => {
+      const step = { ArrowLeft: 8, ArrowRight: -8 }[event.key];
+      if (step) { event.preventDefault(); turn(step); }
+    });
+  }
+  return { sample, extent, readColours, colours, camera, drawFloor, drawBody, clear, turnable };
 };

@@ -4,7 +4,7 @@
   const data = JSON.parse(document.getElementById("poise-data").textContent);
   const byId = (id) => document.getElementById(id);
   const root = byId("player"), scrubber = byId("scrubber"), shift = byId("shift");
-  const { sample, extent, readColours, colours, camera, drawFloor, drawBody, clear } = skeletons(data);
+  const { sample, extent, readColours, colours, camera, drawFloor, drawBody, clear, turnable } = skeletons(data);
   const stages = [...root.querySelectorAll("canvas")].map((canvas) => ({
     canvas, pen: canvas.getContext("2d"), name: canvas.dataset.track,
   }));
@@ -205,22 +205,7 @@
   });
   scrubber.addEventListener("input", () => { setPlaying(false); state.time = Number(scrubber.value); show(); });
   shift.addEventListener("input", () => moveTo(Number(shift.value)));
-  for (const { canvas } of stages) {
-    let held = 0;
-    canvas.addEventListener("pointerdown", (event) => {
-      canvas.setPointerCapture(event.pointerId);
-      held = event.clientX;
-    });
-    canvas.addEventListener("pointermove", (event) => {
-      if (!canvas.hasPointerCapture(event.pointerId)) return;
-      turn((held - event.clientX) * 0.6);
-      held = event.clientX;
-    });
-    canvas.addEventListener("keydown", (event) => {
-      const step = { ArrowLeft: 8, ArrowRight: -8 }[event.key];
-      if (step) { event.preventDefault(); turn(step); }
-    });
-  }
+  for (const { canvas } of stages) turnable(canvas, turn);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { readColours(); draw(); });
   new ResizeObserver(draw).observe(root);
   recall();
