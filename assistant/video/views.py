@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from assistant.proficiency.streams import VIDEO_FPS, Stream, dense_times
 from assistant.video.decode import frames
-from assistant.video.encoder import VideoEncoder
+from assistant.video.encoder import DENSE_STRIDE, VideoEncoder
 from assistant.video.sampling import uniform_times
 from prompts.vocabulary import VIEWS
 
@@ -33,6 +34,38 @@ def view_features(
     passed = encoder.in_distribution(features)
     kept = tuple(name for name, ok in zip(names, passed, strict=True) if ok)
     return (features[passed] if kept else None), kept
+
+
+def dense_streams(
+    encoder: VideoEncoder, views: Mapping[str, Path], span: tuple[float, float]
+) -> dict[str, Stream]:
+    """Dense features of the ego view and of the first exo view, where the encoder knows such films.
+
+    Args:
+        views: view name to film; span: seconds of the clip that Stage 1 judges.
+
+    Returns:
+        "ego" and "exo" to their streams; views that do not pass are not there.
+    """
+    exo = [name for name in VIEWS if name != "ego" and name in views]
+    chosen = {"ego": views.get("ego"), "exo": views[exo[0]] if exo else None}
+    times = dense_times(span)
+    found = {}
+    for modality, film in chosen.items():
+        if film is None:
+            continue
+        pictures = np.stack([p for _, p in frames(film, times, max_side=encoder.film_side)])
+        features = encoder.encode_dense(pictures)
+        if known_film(encoder, features):
+            found[modality] = Stream(features, VIDEO_FPS, span[0])
+    return found
+
+
+def known_film(encoder: VideoEncoder, features: np.ndarray) -> bool:
+    """Whether at least half of the encoder's inputs in dense features [F, D] look familiar."""
+    reach = DENSE_STRIDE * encoder.frames
+    parts = [features[i : i + reach].mean(axis=0) for i in range(0, len(features), reach)]
+    return bool(encoder.in_distribution(np.stack(parts)).mean() >= 0.5)
 
 
 def span_pictures(

@@ -1,0 +1,77 @@
+"""Ego, exo and gaze streams of simulated clips, as coaching would make them of real ones."""
+
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+
+from assistant.proficiency.streams import GAZE_FPS, VIDEO_FPS, Stream, dense_times
+from assistant.video.encoder import VideoEncoder
+from data_prep.drills.records import Drill
+from data_prep.drills.render import render_views
+from prompts.vocabulary import VIEWS
+
+EXO_VIEWS = tuple(view for view in VIEWS if view != "ego")
+MARGIN_SECONDS = 0.5
+
+
+def gaze_stream(drill: Drill) -> Stream:
+    """Gaze [F, 2] in degrees at `GAZE_FPS`."""
+    count = max(int(drill.pose.duration * GAZE_FPS), 1)
+    places = np.round(np.arange(count) / GAZE_FPS * drill.pose.fps).astype(int)
+    return Stream(drill.gaze[np.minimum(places, len(drill.gaze) - 1)], GAZE_FPS)
+
+
+def action_span(drill: Drill) -> tuple[float, float]:
+    """All repetitions with a margin, seconds; the whole clip where there are none."""
+    if not drill.repetitions:
+        return 0.0, drill.pose.duration
+    start = max(drill.repetitions[0][0] - MARGIN_SECONDS, 0.0)
+    return start, min(drill.repetitions[-1][1] + MARGIN_SECONDS, drill.pose.duration)
+
+
+def video_streams(
+    drills: Sequence[Drill],
+    encoder: VideoEncoder,
+    *,
+    seed: int,
+    workers: int,
+    both_share: float = 0.5,
+    spans: Sequence[tuple[float, float]] | None = None,
+) -> list[dict[str, Stream]]:
+    """Rendered and encoded views of each drill: ego, one of the exo views, or both.
+
+    Args:
+        both_share: share of the drills with both; of the others every second has ego alone.
+        spans: seconds that are filmed; None takes the repetitions with a margin.
+    Returns:
+        Per drill "ego" and/or "exo" to its stream. The same for any number of workers.
+    """
+    jobs = []
+    for i, drill in enumerate(drills):
+        rng = np.random.default_rng([seed, 14, i])
+        exo = EXO_VIEWS[int(rng.integers(len(EXO_VIEWS)))]
+        views = ["ego", exo] if rng.random() < both_share else [("ego", exo)[i % 2]]
+        span = action_span(drill) if spans is None else spans[i]
+        look = int(rng.integers(2**31))
+        jobs.append((drill.pose, views, dense_times(span), encoder.size, look))
+    found = []
+    with ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn")) as pool:
+        for job, films in zip(jobs, pool.map(_render, jobs, chunksize=8), strict=True):
+            start = float(job[2][0])
+            found.append(
+                {
+                    "ego" if view == "ego" else "exo": Stream(
+                        encoder.encode_dense(film), VIDEO_FPS, start
+                    )
+                    for view, film in films.items()
+                }
+            )
+    return found
+
+
+def _render(job: tuple) -> dict[str, np.ndarray]:
+    """View -> uint8 [F, S, S, 3] of one job."""
+    pose, views, times, size, seed = job
+    return render_views(pose, views, times, size=size, seed=seed)
