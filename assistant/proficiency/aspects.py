@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from prompts.vocabulary import CORRECT, NEEDS_IMPROVEMENT, NOT_MENTIONED, REGIONS
+from prompts.vocabulary import CORRECT, NEEDS_IMPROVEMENT, NOT_MENTIONED
 
 MODALITIES: Final = ("ego", "exo", "gaze", "pose")
 PAPER_MODALITIES: Final = ("ego", "exo", "gaze")
