@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 POSE_TOKENIZER_FOLDER = "pose_tokenizer"
 VIDEO_ENCODER_FOLDER = "video_encoder"
 PROFICIENCY_FOLDER = "proficiency"
+SPARSE_SKILL_FOLDER = "sparse_skill"
 
 
 @dataclass(frozen=True)
@@ -35,16 +36,18 @@ class Perception:
 
     @classmethod
     def from_pretrained(cls, folder: Path) -> "Perception":
-        """Load the sub-folders of a checkpoint; the video encoder may be absent."""
+        """Load the sub-folders of a checkpoint; video encoder and skill model may be absent."""
         from assistant.pose.tokenizer import PoseTokenizer
         from assistant.proficiency.assess import Assessor
+        from assistant.proficiency.sparse_skill import SparseSkillExtractor
         from assistant.video.encoder import VideoEncoder
 
         tokenizer = PoseTokenizer.from_pretrained(folder / POSE_TOKENIZER_FOLDER)
-        video = folder / VIDEO_ENCODER_FOLDER
+        video, skill = folder / VIDEO_ENCODER_FOLDER, folder / SPARSE_SKILL_FOLDER
+        moments = SparseSkillExtractor.from_pretrained(skill) if skill.is_dir() else None
         return cls(
             pose_tokenizer=tokenizer,
-            assessor=Assessor.from_pretrained(folder / PROFICIENCY_FOLDER, tokenizer),
+            assessor=Assessor.from_pretrained(folder / PROFICIENCY_FOLDER, tokenizer, moments),
             video_encoder=VideoEncoder.from_pretrained(video) if video.is_dir() else None,
         )
 

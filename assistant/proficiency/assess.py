@@ -7,9 +7,9 @@ span; the span, normalised anew, is what is judged.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import torch
@@ -32,35 +32,28 @@ from assistant.proficiency.coral import (
     OrdinalHead,
     level_probabilities,
 )
-from assistant.proficiency.pdm import PrototypeBank, proposal_dynamics
-from assistant.proficiency.stage1 import (
-    GLOBAL_POOL,
-    Stage1,
-    Stage1Config,
-    Stage1Output,
-    heaviest_windows,
+from assistant.proficiency.moments import (
+    Moment,
+    MomentSettings,
+    margin_windows,
+    moments_of,
+    skill_weights,
 )
+from assistant.proficiency.pdm import PrototypeBank, action_dynamics
+from assistant.proficiency.sparse_skill import SparseSkillExtractor
+from assistant.proficiency.stage1 import GLOBAL_POOL, Stage1, Stage1Config, Stage1Output
 from prompts.vocabulary import NEEDS_IMPROVEMENT, REGIONS
 
 WEIGHTS_FILE: Final = "proficiency.safetensors"
 CONFIG_FILE: Final = "proficiency.json"
 SCORE_SIZE: Final = 14
 _FRAMES_PER_BATCH: Final = 8000
-_N_MOMENTS: Final = 3
 
 
 class FrameEncoder(Protocol):
     """What the margin needs of a pose tokenizer: [B, 17, 3] metres -> [B, M, D]."""
 
     def encode(self, joints: Tensor) -> Tensor: ...
-
-
-class Moment(NamedTuple):
-    """A window in seconds from the clip's start and its share of the attention, 0..1."""
-
-    start: float
-    end: float
-    weight: float
 
 
 @dataclass(frozen=True)
@@ -127,6 +120,8 @@ class Assessor:
         open_set: whether a clip shows a known activity.
         banks: stream -> prototypes; calibration: CDFs and ordinal head.
         frame_encoder: embeds pose frames for the "pose" stream's margin; None leaves it out.
+        moment_model: says where the level shows, when the settings ask for it.
+        moment_settings: whose weights choose the moments, and the margin's windows.
     """
 
     stage1: Stage1
@@ -135,6 +130,8 @@ class Assessor:
     calibration: Calibration
     temperature: float = 1.0
     frame_encoder: FrameEncoder | None = None
+    moment_model: SparseSkillExtractor | None = None
+    moment_settings: MomentSettings = field(default_factory=MomentSettings)
 
     @property
     def activities(self) -> tuple[str, ...]:
@@ -178,14 +175,40 @@ class Assessor:
         known = range(self.stage1.config.known) if choice is None else [choice]
         return [active_span(frame_known(output, known), PERCEPTION_FPS) for output in outputs]
 
-    def margins(self, pose: NormalisedPose, activity: str) -> dict[str, float | None]:
-        """Raw margin per stream, annotation-free; only the pose's stream exists yet."""
+    def margins(
+        self, features: np.ndarray | None, activity: str, weights: np.ndarray
+    ) -> dict[str, float | None]:
+        """Raw margin per stream, annotation-free; only the pose's stream exists yet.
+
+        Args:
+            features: [T, D] frame embeddings of the pose; weights: [T] of the frames, sum 1.
+        """
         bank = self.banks.get("pose")
         margin = None
-        if bank is not None and self.frame_encoder is not None:
-            features = embed_frames(self.frame_encoder, pose)
-            margin = bank.annotation_free(proposal_dynamics(features, PERCEPTION_FPS), activity)
+        if bank is not None and features is not None:
+            times, shares = margin_windows(
+                self.moment_settings.proposals, weights, len(features), PERCEPTION_FPS
+            )
+            z = np.stack([action_dynamics(features, PERCEPTION_FPS, t) for t in times])
+            margin = bank.annotation_free(z, activity, shares)
         return {"ego": None, "exo": None, "pose": margin}
+
+    def frame_weights(self, output: Stage1Output, features: np.ndarray | None) -> np.ndarray:
+        """Weights [T] of a cut clip's frames, sum 1, by the source that the settings name.
+
+        Args:
+            features: [T, D] frame embeddings of the pose, which the moment model reads.
+        """
+        if self.moment_settings.source == "attention":
+            return output.attention[0, GLOBAL_POOL].double().numpy()
+        if features is None or self.moment_model is None:
+            raise PoiseError(
+                "moments by sparse_skill",
+                got="no skill model" if self.moment_model is None else "no frame encoder",
+                remedy="train it: poise train mini --stage sparse_skill",
+            )
+        inside = torch.sigmoid(output.action[0]).double().numpy()
+        return skill_weights(self.moment_model, features, inside)
 
     def _index(self, activity: str) -> int:
         if activity not in self.activities:
@@ -208,7 +231,9 @@ class Assessor:
         score = self.open_set.score(logits, features[None, GLOBAL_POOL], np.array([index]))[0]
         activity = self.activities[index]
         p_base = torch.softmax(output.level.double() / self.temperature, dim=-1).numpy()
-        pdm = self.margins(cut, activity)
+        embedded = None if self.frame_encoder is None else embed_frames(self.frame_encoder, cut)
+        weights = self.frame_weights(output, embedded)
+        pdm = self.margins(embedded, activity, weights)
         u = self.calibration.normal_scores(pdm, activity)
         attention = output.attention[0]  # [7, T]
         return Assessment(
@@ -223,7 +248,7 @@ class Assessor:
             pdm=pdm,
             regions=torch.softmax(output.polarity[0], dim=-1).numpy(),
             features=features,
-            moments=moments_of(attention[GLOBAL_POOL], span, _N_MOMENTS),
+            moments=moments_of(torch.from_numpy(weights), span),
             region_moments={
                 region: moments_of(attention[i], span, 1)[0] for i, region in enumerate(REGIONS)
             },
@@ -245,6 +270,7 @@ class Assessor:
         config = {
             "stage1": asdict(self.stage1.config),
             "temperature": self.temperature,
+            "moments": asdict(self.moment_settings),
             "coral_form": self.calibration.head.form,
             "buckets": {stream: bank.buckets for stream, bank in self.banks.items()},
             "bucket_counts": {stream: bank.report() for stream, bank in self.banks.items()},
@@ -254,12 +280,16 @@ class Assessor:
 
     @classmethod
     def from_pretrained(
-        cls, folder: str | Path, frame_encoder: FrameEncoder | None = None
+        cls,
+        folder: str | Path,
+        frame_encoder: FrameEncoder | None = None,
+        moment_model: SparseSkillExtractor | None = None,
     ) -> "Assessor":
         """Read what `save_pretrained` wrote.
 
         Args:
             frame_encoder: the pose tokenizer the prototypes were made with.
+            moment_model: of the checkpoint's folder `sparse_skill`, where it has one.
         """
         folder = Path(folder)
         missing = [n for n in (WEIGHTS_FILE, CONFIG_FILE) if not (folder / n).is_file()]
@@ -278,6 +308,8 @@ class Assessor:
             calibration=_load_calibration(config, arrays),
             temperature=config["temperature"],
             frame_encoder=frame_encoder,
+            moment_model=moment_model,
+            moment_settings=MomentSettings(**config.get("moments", {})),
         )
 
 
@@ -310,15 +342,6 @@ def frame_known(output: Stage1Output, known: Sequence[int]) -> np.ndarray:
     inside = torch.sigmoid(output.action[0])
     named = torch.softmax(output.frame_activity[0], dim=-1)[:, list(known)].sum(dim=-1)
     return (inside * named).double().numpy()
-
-
-def moments_of(attention: Tensor, span: tuple[float, float], count: int) -> tuple[Moment, ...]:
-    """The heaviest windows of attention [T] over the cut clip, in seconds of the whole clip."""
-    windows = heaviest_windows(attention, PERCEPTION_FPS, count=count)
-    start, end = span
-    return tuple(
-        Moment(min(a + start, end), min(b + start, end), weight) for a, b, weight in windows
-    )
 
 
 @torch.inference_mode()

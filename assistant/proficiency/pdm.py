@@ -202,11 +202,18 @@ class PrototypeBank:
         z = np.asarray(dynamics, dtype=np.float64)[:, None]
         return cosine(z, self.high[rows]) - cosine(z, self.low[rows])
 
-    def annotation_free(self, dynamics: np.ndarray, activity: str) -> float | None:
-        """Mean over proposals of the largest margin; None where the activity has no bucket."""
+    def annotation_free(
+        self, dynamics: np.ndarray, activity: str, shares: np.ndarray | None = None
+    ) -> float | None:
+        """Mean over proposals of the largest margin; None where the activity has no bucket.
+
+        Args:
+            dynamics: z [P, D]; shares: [P] of the proposals in the mean, sum 1; None: all alike.
+        """
         if not self.rows(activity):
             return None
-        return float(self.window_margins(dynamics, activity).max(axis=1).mean())
+        largest = self.window_margins(dynamics, activity).max(axis=1)
+        return float(np.average(largest, weights=shares))
 
     def annotated(self, dynamics: np.ndarray, buckets: Sequence[Bucket]) -> float | None:
         """Mean margin of windows [P, D] with known buckets; unknown buckets are left out."""

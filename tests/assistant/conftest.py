@@ -122,7 +122,8 @@ class StubAssessor:
         return [self._say(pose, activity) for pose in poses]
 
     def _say(self, pose: NormalisedPose, activity: str | None) -> "Assessment":
-        from assistant.proficiency.assess import Assessment, Moment
+        from assistant.proficiency.assess import Assessment
+        from assistant.proficiency.moments import Moment
 
         end = pose.duration
         middle = Moment(max(end / 2 - 1, 0.0), min(end / 2 + 1, end), 0.6)

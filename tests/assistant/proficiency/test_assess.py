@@ -1,5 +1,6 @@
 """The assessor with untrained weights: shapes, batching, spans, score vector, saving."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,25 @@ import torch
 
 from assistant.clip import PoseSequence
 from assistant.errors import PoiseError
-from assistant.pose.normalise import FEATURE_DIM, REST_POSE, NormalisedPose, normalise
+from assistant.pose.normalise import (
+    FEATURE_DIM,
+    REST_POSE,
+    NormalisedPose,
+    frame_features,
+    normalise,
+)
 from assistant.proficiency.activity import OpenSet
-from assistant.proficiency.assess import Assessment, Assessor, recrop
+from assistant.proficiency.assess import (
+    Assessment,
+    Assessor,
+    embed_frames,
+    recrop,
+    run_stage1,
+)
 from assistant.proficiency.coral import Calibration, EmpiricalCdf, OrdinalHead
+from assistant.proficiency.moments import PROPOSALS, MomentSettings, moments_of, skill_weights
 from assistant.proficiency.pdm import PrototypeBank
+from assistant.proficiency.sparse_skill import SparseSkillConfig, SparseSkillExtractor
 from assistant.proficiency.stage1 import Stage1, Stage1Config
 from prompts.vocabulary import REGIONS
 
@@ -97,6 +112,52 @@ def test_without_an_encoder_the_pose_margin_is_absent(assessor: Assessor) -> Non
     assert found.u["pose"] is None and found.score_vector()[13] == 0
 
 
+def with_moments(assessor: Assessor, **settings: str) -> Assessor:
+    torch.manual_seed(3)
+    skill = SparseSkillExtractor(SparseSkillConfig(51, width=16, heads=2)).eval()
+    return replace(assessor, moment_model=skill, moment_settings=MomentSettings(**settings))
+
+
+def test_moments_by_the_skill_model_and_nothing_else_changes(assessor: Assessor) -> None:
+    attended = assessor.assess(poses()[1])
+    own = with_moments(assessor, source="sparse_skill")
+    found = own.assess(poses()[1])
+    same(found, attended)
+    assert found.region_moments == attended.region_moments
+    cut = recrop(poses()[1], found.span)
+    [output] = run_stage1(own.stage1, [frame_features(cut)])
+    inside = torch.sigmoid(output.action[0]).double().numpy()
+    assert own.frame_encoder is not None and own.moment_model is not None
+    weights = skill_weights(own.moment_model, embed_frames(own.frame_encoder, cut), inside)
+    expected = np.array(moments_of(torch.from_numpy(weights), found.span))
+    assert np.array(found.moments) == pytest.approx(expected, abs=1e-5)
+    first = np.array([found.moments[0], attended.moments[0]])
+    assert np.abs(first[0] - first[1]).max() > 0.001
+
+
+def test_the_margin_reads_the_windows_that_the_settings_name(assessor: Assessor) -> None:
+    one, other = moving(100, 1), moving(100, 2)  # two motions: windows differ in kind
+    pose = normalise(replace(one, joints=np.concatenate([one.joints, other.joints]),
+                             confidence=np.ones((200, 17), np.float32)))  # fmt: skip
+
+    def margin(chosen: Assessor) -> float:
+        [found] = chosen.assess_many([pose], activity=NAMES[0], find_span=False)
+        assert found.pdm["pose"] is not None
+        return found.pdm["pose"]
+
+    uniform, *others = (
+        margin(with_moments(assessor, source="sparse_skill", proposals=name)) for name in PROPOSALS
+    )
+    assert uniform == pytest.approx(margin(assessor))
+    assert len({round(value, 9) for value in (uniform, *others)}) == 3
+
+
+def test_moments_of_a_missing_skill_model_are_an_error(assessor: Assessor) -> None:
+    asked = replace(assessor, moment_settings=MomentSettings("sparse_skill"))
+    with pytest.raises(PoiseError, match="no skill model"):
+        asked.assess(poses()[0])
+
+
 def test_moving_and_turning_the_person_changes_nothing(assessor: Assessor) -> None:
     pose = moving(100, 7)
     turn = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]], dtype=np.float32)
@@ -124,6 +185,11 @@ def test_save_and_load(assessor: Assessor, tmp_path: Path) -> None:
     again = Assessor.from_pretrained(tmp_path, Flat())
     for pose in poses():
         same(assessor.assess(pose), again.assess(pose))
+    asked = with_moments(assessor, source="sparse_skill", proposals="weighted")
+    asked.save_pretrained(tmp_path)
+    again = Assessor.from_pretrained(tmp_path, Flat(), asked.moment_model)
+    assert again.moment_settings == asked.moment_settings
+    assert again.assess(poses()[1]).moments == asked.assess(poses()[1]).moments
     (tmp_path / "proficiency.json").unlink()
     with pytest.raises(PoiseError, match=r"missing \['proficiency.json'\]"):
         Assessor.from_pretrained(tmp_path)
