@@ -20,6 +20,7 @@ from assistant.coach_result import (
     CoachInput,
     CoachResult,
     Judged,
+    NotJudged,
     clip_record,
     judged_result,
     with_window,
@@ -32,10 +33,9 @@ from assistant.errors import PoiseError
 from assistant.evidence import Experts
 from assistant.feedback import Feedback
 from assistant.model.configuration_poise import PoiseConfig
-from assistant.perception import Perception, focus_window, model_inputs
+from assistant.perceive import perceive
+from assistant.perception import Perception
 from assistant.pose.bones import bone_lengths, restore_bone_lengths
-from assistant.pose.kinematics import measure
-from assistant.pose.normalise import NormalisedPose, normalise
 from assistant.proficiency.assess import Assessment, recrop
 from assistant.progress import quiet_libraries
 from assistant.tasks.commentary import (
@@ -46,7 +46,6 @@ from assistant.tasks.commentary import (
 )
 from assistant.tasks.correction import correction_prompt
 from assistant.tasks.retrieval import retrieval_prompt
-from assistant.tasks.window import WindowFrames
 from assistant.timing import Timings
 from prompts.hashing import prompt_sha256
 from prompts.parse import format_label
@@ -136,58 +135,39 @@ class Coach:
         """
         timings = Timings()
         with timings("perception"):
-            poses = [normalise(clip.pose) for clip in clips]
-            assessments = self.perception.assessor.assess_many(poses, activity=activity)
-        results: dict[int, CoachResult] = {}
-        judged: dict[int, Judged] = {}
-        for i, (clip, pose, found) in enumerate(zip(clips, poses, assessments, strict=True)):
-            # A named activity is the user's word that it is one: only the shape is judged then.
-            if found.judged or activity is not None:
-                judged[i] = self._perceive(clip, pose, found)
-            else:
-                results[i] = self._abstain(clip, found, timings, seed)
+            perceived = perceive(self.perception, clips, activity=activity)
+        return self.answer(perceived, timings=timings, seed=seed)
+
+    def answer(
+        self, perceived: Sequence[Judged | NotJudged], *, timings: Timings, seed: int = 0
+    ) -> list[CoachResult]:
+        """Feedback for clips that `perceive` has seen, here or in another process."""
+        judged = {i: item for i, item in enumerate(perceived) if isinstance(item, Judged)}
+        results = {
+            i: self._abstain(item, timings, seed)
+            for i, item in enumerate(perceived)
+            if isinstance(item, NotJudged)
+        }
         if judged:
             answers = self._answer(list(judged.values()), timings, seed)
             results |= dict(zip(judged, answers, strict=True))
-        return [results[i] for i in range(len(clips))]
+        return [results[i] for i in range(len(perceived))]
 
-    def _perceive(self, clip: CoachInput, pose: NormalisedPose, assessment: Assessment) -> Judged:
-        window = focus_window(pose, assessment)
-        features, codes = self.perception.encode_window(window)
-        video, names = self._watch(clip, window)
-        return Judged(
-            given=clip,
-            pose=pose,
-            assessment=assessment,
-            measurements=measure(clip.pose, assessment.activity, assessment.span),
-            window=window,
-            codes=codes,
-            inputs=model_inputs(assessment, features, video=video),
-            video_views=names,
-        )
-
-    def _watch(
-        self, clip: CoachInput, window: WindowFrames
-    ) -> tuple[np.ndarray | None, tuple[str, ...]]:
-        """Features [V, D] of the clip's films in the window, and the views they are of."""
-        if self.perception.video_encoder is None or not clip.views:
-            return None, ()
-        from assistant.video.views import view_features
-
-        span = (window.start, window.end)
-        return view_features(self.perception.video_encoder, clip.views, span)
-
-    def _abstain(
-        self, clip: CoachInput, found: Assessment, timings: Timings, seed: int
-    ) -> CoachResult:
+    @cached_property
+    def abstain_reason(self) -> str:
+        """What is said of a clip that is not judged: why, and how to film instead."""
         known = " or ".join(a.replace("_", " ") for a in self.perception.assessor.activities)
+        return ABSTAIN.format(known=known)
+
+    def _abstain(self, item: NotJudged, timings: Timings, seed: int) -> CoachResult:
+        found = item.assessment
         feedback = Feedback(
-            clip=clip_record(clip, None),
+            clip=clip_record(item.given, None),
             activity={"name": found.activity, "probability": found.activity_probability},
             judged=False,
-            abstain_reason=ABSTAIN.format(known=known),
-            measurements=measure(clip.pose, None, None),
-            provenance=self._provenance(clip, (), seed),
+            abstain_reason=self.abstain_reason,
+            measurements=item.measurements,
+            provenance=self._provenance(item.given, (), seed),
             timings_ms=timings.milliseconds(),
         )
         return CoachResult(feedback)
@@ -201,7 +181,7 @@ class Coach:
     def _answer(self, judged: list[Judged], timings: Timings, seed: int) -> list[CoachResult]:
         """The language model's part: label, commentary, correction, demonstrations."""
         with timings("label"):
-            levels = [self._levels(item) for item in judged]
+            levels = [self.levels(item) for item in judged]
         names = [LEVELS[int(p.argmax())] for p in levels]
         with timings("commentary"):
             prompts = [
@@ -231,7 +211,7 @@ class Coach:
             for item, answer in zip(judged, answers, strict=True)
         ]
 
-    def _levels(self, item: Judged) -> np.ndarray:
+    def levels(self, item: Judged) -> np.ndarray:
         """[4] probabilities of the levels: likelihoods of the label strings, calibrated."""
         prompt = label_prompt(item.inputs, fused_video=self.fused_video)
         sums, _ = self.engine.score(prompt, label_continuations())

@@ -84,6 +84,15 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class NotJudged:
+    """A clip that shows none of the known activities: it is measured and nothing more."""
+
+    given: CoachInput
+    assessment: Assessment
+    measurements: list[Measurement]
+
+
+@dataclass(frozen=True)
 class Answer:
     """What the models say of a judged clip.
 

@@ -1,0 +1,69 @@
+"""What is seen of a clip before anybody speaks of it: the half of coaching without language model.
+
+The pipeline calls it in its own process; a server runs it in workers beside the engine.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from assistant.coach_result import CoachInput, Judged, NotJudged
+from assistant.perception import Perception, focus_window, model_inputs
+from assistant.pose.kinematics import measure
+from assistant.pose.normalise import NormalisedPose, normalise
+from assistant.proficiency.assess import Assessment
+from assistant.tasks.window import WindowFrames
+
+
+def perceive(
+    perception: Perception, clips: Sequence[CoachInput], *, activity: str | None = None
+) -> list[Judged | NotJudged]:
+    """Assess clips and make what the language model reads of them.
+
+    Args:
+        perception: the frozen parts of a checkpoint.
+        clips: poses and, where there are any, films.
+        activity: judge all of them as this activity; None finds it out.
+
+    Raises:
+        PoiseError: an activity that the model does not know.
+    """
+    poses = [normalise(clip.pose) for clip in clips]
+    assessments = perception.assessor.assess_many(poses, activity=activity)
+    seen: list[Judged | NotJudged] = []
+    for clip, pose, found in zip(clips, poses, assessments, strict=True):
+        # A named activity is the user's word that it is one: only the shape is judged then.
+        if found.judged or activity is not None:
+            seen.append(_judged(perception, clip, pose, found))
+        else:
+            seen.append(NotJudged(clip, found, measure(clip.pose, None, None)))
+    return seen
+
+
+def _judged(
+    perception: Perception, clip: CoachInput, pose: NormalisedPose, assessment: Assessment
+) -> Judged:
+    window = focus_window(pose, assessment)
+    features, codes = perception.encode_window(window)
+    video, names = _watch(perception, clip, window)
+    return Judged(
+        given=clip,
+        pose=pose,
+        assessment=assessment,
+        measurements=measure(clip.pose, assessment.activity, assessment.span),
+        window=window,
+        codes=codes,
+        inputs=model_inputs(assessment, features, video=video),
+        video_views=names,
+    )
+
+
+def _watch(
+    perception: Perception, clip: CoachInput, window: WindowFrames
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Features [V, D] of the clip's films in the window, and the views they are of."""
+    if perception.video_encoder is None or not clip.views:
+        return None, ()
+    from assistant.video.views import view_features
+
+    return view_features(perception.video_encoder, clip.views, (window.start, window.end))
