@@ -59,6 +59,23 @@ class Generation:
     code_probabilities: np.ndarray | None = field(default=None, repr=False)
 
 
+@dataclass(frozen=True)
+class Piece:
+    """What one row of a batch has written since its last piece.
+
+    Attributes:
+        row: which prompt of the batch.
+        text: may be empty where only the row's end is told.
+        tokens: generated so far in this row, its end-of-turn token not counted.
+        ended: nothing follows in this row.
+    """
+
+    row: int
+    text: str
+    tokens: int
+    ended: bool = False
+
+
 class Engine(Protocol):
     """The three verbs."""
 

@@ -1,6 +1,6 @@
 """The embedded default engine: the model in this process, through transformers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
@@ -15,7 +15,7 @@ from transformers import (
     StoppingCriteriaList,
 )
 
-from assistant.engine.base import Generation, GenerationOptions, Prompt
+from assistant.engine.base import Generation, GenerationOptions, Piece, Prompt
 from assistant.engine.text_pieces import TextPieces
 from assistant.errors import PoiseError
 from assistant.model import register
@@ -241,20 +241,45 @@ class TransformersEngine:
 
         A fault of the model reaches the consumer; a consumer who leaves early ends the generation.
         """
-        batch = self._batch([prompt])
-        streamer = TextPieces(self.processor.tokenizer)
+        steps = self.stream_many([prompt], options)
+        try:
+            for pieces in steps:
+                yield from (piece.text for piece in pieces if piece.text)
+        finally:
+            steps.close()
+
+    def stream_many(
+        self,
+        prompts: Sequence[Prompt],
+        options: GenerationOptions,
+        *,
+        left: Callable[[int], bool] = lambda row: False,
+    ) -> Generator[list[Piece], None, None]:
+        """Answers of a batch in pieces, step by step; each row tells its end.
+
+        Args:
+            prompts: decoded as one batch, with the same options.
+            left: whether nobody waits for a row any more: it is ended, and the batch with its
+                last row.
+        """
+        batch = self._batch(prompts)
+        streamer = TextPieces(self.processor.tokenizer, rows=len(prompts))
         arguments = self._arguments(options, batch["input_ids"].shape[1])
         failure: list[BaseException] = []
-        left = Event()
-        stop = StoppingCriteriaList(
-            [lambda ids, *_, **__: torch.full(ids.shape[:1], left.is_set(), device=ids.device)]
-        )
+        all_left = Event()
+
+        def ended(ids: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+            rows = [all_left.is_set() or left(row) for row in range(len(prompts))]
+            return torch.tensor(rows, device=ids.device)
 
         def run() -> None:
             try:
                 with seeded(options.seed, self.model.device):
                     self.model.generate(
-                        **batch, **arguments, streamer=streamer, stopping_criteria=stop
+                        **batch,
+                        **arguments,
+                        streamer=streamer,
+                        stopping_criteria=StoppingCriteriaList([ended]),
                     )
             except BaseException as fault:  # handed to the consumer below, never lost
                 failure.append(fault)
@@ -265,7 +290,7 @@ class TransformersEngine:
         try:
             yield from streamer
         finally:
-            left.set()
+            all_left.set()
             thread.join()
         if failure:
             raise failure[0]

@@ -263,6 +263,40 @@ def test_the_stream_joined_is_the_answer(engine, prompts, temperature) -> None:
         assert "".join(pieces) == engine.generate([prompt], options)[0].text
 
 
+def test_a_batch_streams_what_each_prompt_does(engine, prompts) -> None:
+    options = GenerationOptions(max_new_tokens=24)
+    texts, ends = [""] * len(prompts), {}
+    for step in engine.stream_many(prompts, options):
+        for piece in step:
+            assert piece.row not in ends
+            texts[piece.row] += piece.text
+            if piece.ended:
+                ends[piece.row] = piece.tokens
+    answers = engine.generate(prompts, options)
+    assert texts == [answer.text for answer in answers]
+    assert ends == {row: len(answer.token_ids) for row, answer in enumerate(answers)}
+
+
+def test_a_row_that_nobody_waits_for_ends_and_the_others_go_on(engine, prompts) -> None:
+    options = GenerationOptions(max_new_tokens=60)
+    gone = max(range(3), key=lambda i: len(engine.generate([prompts[i]], options)[0].token_ids))
+    seen = dict.fromkeys(range(3), 0)
+
+    def left(row: int) -> bool:
+        return row == gone and seen[gone] >= 2
+
+    texts = [""] * 3
+    for step in engine.stream_many(prompts[:3], options, left=left):
+        for piece in step:
+            seen[piece.row] = piece.tokens
+            texts[piece.row] += piece.text
+    for row, answer in enumerate(engine.generate(prompts[:3], options)):
+        if row == gone:
+            assert answer.text.startswith(texts[row]) and len(texts[row]) < len(answer.text)
+        else:
+            assert texts[row] == answer.text
+
+
 def test_pieces_of_characters_wait_for_the_whole(processor) -> None:
     text = "Kéep\n\n“deep”  é\n and slow"
     ids = processor.text_ids(text)
@@ -272,9 +306,12 @@ def test_pieces_of_characters_wait_for_the_whole(processor) -> None:
     for token in ids:
         pieces.put(torch.tensor([token]))
     pieces.end()
-    given = list(pieces)
+    steps = [piece for step in pieces for piece in step]
+    given = [piece.text for piece in steps]
     assert "".join(given) == text
     assert len(given) > 5
+    assert [piece.ended for piece in steps] == [False] * (len(steps) - 1) + [True]
+    assert steps[-1].tokens == len(ids)
     assert not any("\ufffd" in piece for piece in given)
 
 
