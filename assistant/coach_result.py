@@ -71,12 +71,17 @@ class CoachResult:
 
 @dataclass(frozen=True)
 class Judged:
-    """What is known of one judged clip on its way down."""
+    """What is known of one judged clip on its way down.
+
+    Attributes:
+        measurements: over the whole span; repetitions: those of each repetition, for evidence.
+    """
 
     given: CoachInput
     pose: NormalisedPose
     assessment: Assessment
     measurements: list[Measurement]
+    repetitions: list[Measurement]
     window: WindowFrames
     codes: np.ndarray
     inputs: ModelInputs
@@ -174,7 +179,7 @@ def _remarks(item: Judged, parsed: ParsedFeedback, experts: Experts) -> list[Rem
     for said in parsed.remarks:
         moment = item.assessment.region_moments[said.region]
         evidence, supported = experts.evidence(
-            item.assessment.activity, said.region, said.polarity, item.measurements
+            item.assessment.activity, said.region, said.polarity, said.text, item.repetitions
         )
         remarks.append(
             Remark(

@@ -1,7 +1,8 @@
 """Evidence for remarks: measured quantities beside those of the simulated experts.
 
 The kinematic rules here fill `evidence` and `supported` only; what is said, and about which region,
-comes from the language model alone.
+comes from the language model alone. Which quantity a remark is about is read from its words
+(`assistant.remark_topics`).
 """
 
 import json
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from assistant.errors import PoiseError
 from assistant.feedback import Evidence, Measurement
+from assistant.remark_topics import EITHER, region_topics, topics_of
 from prompts.vocabulary import NEEDS_IMPROVEMENT, POLARITIES
 
 EXPERTS_FILE = "experts.json"
@@ -51,35 +53,58 @@ class Experts:
         return cls({a: {q: ExpertQuantity(**r) for q, r in t.items()} for a, t in rows.items()})
 
     def evidence(
-        self, activity: str, region: str, polarity: str, measurements: Sequence[Measurement]
+        self,
+        activity: str,
+        region: str,
+        polarity: str,
+        text: str,
+        measurements: Sequence[Measurement],
     ) -> tuple[Evidence | None, bool | None]:
-        """The quantity of the region that decides, and whether it supports the remark.
+        """The quantity that decides about a remark, and whether it supports the remark.
 
-        Of several quantities the one farthest from the experts is taken: one fault is enough.
-        Criticism is supported by a quantity at least `SUPPORT_Z` standard deviations (experts'
-        spread and measurement error together) away, praise by none being so far.
+        What the text names decides; if it names several things, all of them must hold and the
+        least supported is shown. Where it names nothing, the faults of its region are looked at,
+        or all quantities of a region that has none, and the one farthest from the experts decides:
+        one fault is enough. Criticism is supported by a quantity at least `SUPPORT_Z` standard
+        deviations away (experts' spread and measurement error together) on the side of the fault,
+        praise by none being so far.
+
+        Args:
+            measurements: any number of each quantity, one a repetition; the worst of them counts.
+
+        Returns:
+            (None, None) where nothing that the remark is about was measured on the learner and on
+            experts.
         """
-        known = self.table.get(activity, {})
-        best: tuple[float, Evidence] | None = None
-        for measured in measurements:
-            expert = known.get(measured.quantity)
-            if expert is None or expert.region != region:
-                continue
-            spread = (expert.std**2 + measured.error**2) ** 0.5
-            distance = abs(measured.value - expert.mean) / max(spread, 1e-9)
-            if best is None or distance > best[0]:
-                best = (
-                    distance,
-                    Evidence(
-                        measured.quantity,
-                        measured.value,
-                        measured.unit,
-                        measured.error,
-                        expert.mean,
-                        expert.std,
-                    ),
-                )
-        if best is None:
+        criticism = polarity == POLARITIES[NEEDS_IMPROVEMENT]
+        named = topics_of(activity, region, text)
+        sides = {topic.quantity: topic.side for topic in named or region_topics(activity, region)}
+        if not sides:
+            rows = self.table.get(activity, {})
+            sides = {name: EITHER for name, row in rows.items() if row.region == region}
+        worst = {name: self._worst(activity, name, sides[name], measurements) for name in sides}
+        known = [found for found in worst.values() if found is not None]
+        if not known:
             return None, None
-        different = best[0] >= SUPPORT_Z
-        return best[1], different == (polarity == POLARITIES[NEEDS_IMPROVEMENT])
+        choose = min if named and criticism else max
+        distance, evidence = choose(known, key=lambda found: found[0])
+        return evidence, (distance >= SUPPORT_Z) == criticism
+
+    def _worst(
+        self, activity: str, quantity: str, side: int, measurements: Sequence[Measurement]
+    ) -> tuple[float, Evidence] | None:
+        """Of a quantity's measurements the one farthest to the side of the fault, and how far."""
+        expert = self.table.get(activity, {}).get(quantity)
+        found = [m for m in measurements if m.quantity == quantity]
+        if expert is None or not found:
+            return None
+
+        def distance(measured: Measurement) -> float:
+            spread = (expert.std**2 + measured.error**2) ** 0.5
+            away = (measured.value - expert.mean) / max(spread, 1e-9)
+            return abs(away) if side == EITHER else side * away
+
+        far = max(found, key=distance)
+        return distance(far), Evidence(
+            quantity, far.value, far.unit, far.error, expert.mean, expert.std
+        )

@@ -79,6 +79,12 @@ REGION_JOINTS: Final = {
     "feet": (LEFT_ANKLE, RIGHT_ANKLE),
 }
 
+# Chains of joints that a measurement needs to see whole.
+LEGS: Final = (LEFT_HIP, RIGHT_HIP, LEFT_KNEE, RIGHT_KNEE, LEFT_ANKLE, RIGHT_ANKLE)
+TRUNK: Final = (LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_HIP, RIGHT_HIP)
+ARMS: Final = (LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_ELBOW, RIGHT_ELBOW, LEFT_WRIST, RIGHT_WRIST)
+HEAD: Final = (NOSE, LEFT_EAR, RIGHT_EAR)
+
 # joints[MIRROR] swaps left and right; a mirrored body also needs its lateral axis negated.
 MIRROR: Final = np.array([0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15])
 

@@ -6,6 +6,8 @@ measured again under smooth random joint errors of its source's size (`pose_erro
 standard deviation of the results is the error.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -22,6 +24,7 @@ from assistant.pose.bones import (
 from assistant.pose.motion import DRAWS, Motion, motion_of
 from assistant.pose.normalise import NormalisedPose, normalise
 from assistant.pose.quantities import QUANTITIES, Quantity
+from assistant.pose.repetitions import repetitions
 
 __all__ = [
     "QUANTITIES",
@@ -31,6 +34,7 @@ __all__ = [
     "bone_lengths",
     "joint_limit_violations",
     "measure",
+    "measure_repetitions",
     "restore_bone_lengths",
 ]
 
@@ -63,8 +67,34 @@ def measure(
         PoiseError: an unknown name in `quantities`; a span without frames.
     """
     clip = pose if isinstance(pose, NormalisedPose) else normalise(pose)
-    chosen = _chosen(activity, quantities)
+    return _measured(clip, motion_of(clip, span, draws), _chosen(activity, quantities))
+
+
+def measure_repetitions(
+    pose: PoseSequence | NormalisedPose,
+    activity: str,
+    span: tuple[float, float] | None = None,
+    *,
+    draws: int = DRAWS,
+) -> list[Measurement]:
+    """Measure every repetition of a clip; arguments as for `measure`.
+
+    Returns:
+        The records of the first repetition, then those of the next: as many of a quantity as there
+        are repetitions.
+    """
+    clip = pose if isinstance(pose, NormalisedPose) else normalise(pose)
     motion = motion_of(clip, span, draws)
+    chosen = _chosen(activity, None)
+    windows = repetitions(motion, activity)
+    parts = [_measured(clip, replace(motion, window=window), chosen) for window in windows]
+    return [record for part in parts for record in part]
+
+
+def _measured(
+    clip: NormalisedPose, motion: Motion, chosen: Sequence[Quantity]
+) -> list[Measurement]:
+    """One record of each quantity that can be measured in the motion's window."""
     seen = clip.confidence[motion.window] > 0
     records = []
     for quantity in chosen:

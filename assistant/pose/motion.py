@@ -105,11 +105,11 @@ def release_frame(motion: Motion) -> np.ndarray:
     wrist = motion.joints[:, :, LEFT_WRIST + side, 2]
     above = wrist > motion.joints[:, :, LEFT_SHOULDER + side, 2]
     elbow = angles.elbow_angle(motion.joints, side)
-    extending = _rate(_smooth(elbow, motion.fps)) > 0
-    speed = _rate(_smooth(wrist, motion.fps))
+    extending = _rate(smooth(elbow, motion.fps)) > 0
+    rise = _rate(smooth(wrist, motion.fps))
     # Penalties in metres a frame, larger than any speed: prefer both, then being above.
-    speed = speed - np.where(above, 0.0, 20.0) - np.where(extending, 0.0, 10.0)
-    fastest = motion.inside(speed, -np.inf).argmax(axis=1)
+    rise = rise - np.where(above, 0.0, 20.0) - np.where(extending, 0.0, 10.0)
+    fastest = motion.inside(rise, -np.inf).argmax(axis=1)
     stop = fastest + round(0.3 * motion.fps)
     span = motion.between(fastest, stop)
     begin = np.take_along_axis(elbow, fastest[:, None], axis=1)
@@ -130,7 +130,19 @@ def set_point_frame(motion: Motion) -> np.ndarray:
     return motion.inside(angles.elbow_angle(motion.joints, side), np.inf, span).argmin(axis=1)
 
 
-def _smooth(track: np.ndarray, fps: float) -> np.ndarray:
+def hands(motion: Motion) -> np.ndarray:
+    """[S, F, 3] the point between the wrists."""
+    return motion.joints[:, :, [LEFT_WRIST, RIGHT_WRIST]].mean(axis=2)
+
+
+def speed(points: np.ndarray) -> np.ndarray:
+    """[S, F, 3] to metres a frame [S, F]; 0 for one frame."""
+    if points.shape[1] < 2:
+        return np.zeros(points.shape[:2])
+    return np.linalg.norm(np.gradient(points, axis=1), axis=-1)
+
+
+def smooth(track: np.ndarray, fps: float) -> np.ndarray:
     """Moving mean over about 0.1 s of [S, F]."""
     reach = max(round(0.05 * fps), 1)
     padded = np.pad(track, ((0, 0), (reach, reach)), mode="edge")

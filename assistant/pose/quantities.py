@@ -13,36 +13,32 @@ from assistant.pose.motion import (
     set_point_frame,
 )
 from assistant.pose.quantities_ball import BALL_QUANTITIES
-from assistant.pose.quantities_gym import GYM_QUANTITIES, LUNGE
-from assistant.pose.quantity import Quantity, Result, at_frames, peak
+from assistant.pose.quantities_gym import GYM_QUANTITIES
+from assistant.pose.quantities_timing import TIMING_QUANTITIES
+from assistant.pose.quantity import (
+    FREE_THROW,
+    LUNGE,
+    SQUAT,
+    Quantity,
+    Result,
+    at_frames,
+    peak,
+)
 from assistant.skeleton import (
+    ARMS,
+    HEAD,
     LEFT_ANKLE,
-    LEFT_EAR,
-    LEFT_ELBOW,
     LEFT_EYE,
-    LEFT_HIP,
     LEFT_KNEE,
     LEFT_SHOULDER,
     LEFT_WRIST,
-    NOSE,
+    LEGS,
     RIGHT_ANKLE,
-    RIGHT_EAR,
-    RIGHT_ELBOW,
     RIGHT_EYE,
-    RIGHT_HIP,
     RIGHT_KNEE,
     RIGHT_SHOULDER,
-    RIGHT_WRIST,
+    TRUNK,
 )
-
-SQUAT: Final = "bodyweight_squat"
-FREE_THROW: Final = "basketball_free_throw"
-
-_LEGS: Final = (LEFT_HIP, RIGHT_HIP, LEFT_KNEE, RIGHT_KNEE, LEFT_ANKLE, RIGHT_ANKLE)
-_TRUNK: Final = (LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_HIP, RIGHT_HIP)
-_ARMS: Final = (LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_ELBOW, RIGHT_ELBOW, LEFT_WRIST, RIGHT_WRIST)
-_HEAD: Final = (NOSE, LEFT_EAR, RIGHT_EAR)
-
 
 # Quantities: Motion -> values [S], frames [S]
 
@@ -168,7 +164,7 @@ QUANTITIES: Final[dict[str, Quantity]] = {
             "legs",
             "peak knee flexion, both knees averaged; 0 is a straight leg",
             _knee_flexion_max,
-            _LEGS,
+            LEGS,
         ),
         Quantity(
             "trunk_lean_max",
@@ -176,7 +172,7 @@ QUANTITIES: Final[dict[str, Quantity]] = {
             "torso",
             "peak forward lean of the trunk from the vertical",
             _trunk_lean_max,
-            _TRUNK,
+            TRUNK,
         ),
         Quantity(
             "stance_width_ratio",
@@ -184,7 +180,7 @@ QUANTITIES: Final[dict[str, Quantity]] = {
             "feet",
             "median distance between the ankles in shoulder widths",
             _stance_ratio,
-            (*_TRUNK, LEFT_ANKLE, RIGHT_ANKLE),
+            (*TRUNK, LEFT_ANKLE, RIGHT_ANKLE),
         ),
         Quantity(
             "head_pitch_mean",
@@ -192,7 +188,7 @@ QUANTITIES: Final[dict[str, Quantity]] = {
             "head",
             "mean downward tilt of the line from ears to nose",
             _head_pitch_mean,
-            _HEAD,
+            HEAD,
         ),
         Quantity(
             "hip_depth",
@@ -200,7 +196,7 @@ QUANTITIES: Final[dict[str, Quantity]] = {
             "legs",
             "pelvis height at the bottom over its standing height",
             _hip_depth,
-            _LEGS,
+            LEGS,
             (SQUAT,),
         ),
         Quantity(
@@ -209,7 +205,7 @@ QUANTITIES: Final[dict[str, Quantity]] = {
             "legs",
             "how far the knees lie inside the ankles at the bottom, both averaged",
             _knee_inside_ankle,
-            _LEGS,
+            LEGS,
             (SQUAT,),
         ),
         Quantity(
@@ -218,7 +214,7 @@ QUANTITIES: Final[dict[str, Quantity]] = {
             "legs",
             "distance between the knees over that between the ankles, at the bottom",
             _knee_separation,
-            _LEGS,
+            LEGS,
             (SQUAT,),
         ),
         Quantity(
@@ -237,7 +233,7 @@ QUANTITIES: Final[dict[str, Quantity]] = {
             "head",
             "downward tilt of the line from ears to nose at the bottom",
             _head_pitch_bottom,
-            (*_HEAD, *_LEGS),
+            (*HEAD, *LEGS),
             (SQUAT, LUNGE),
         ),
         Quantity(
@@ -246,7 +242,7 @@ QUANTITIES: Final[dict[str, Quantity]] = {
             "legs",
             "peak knee flexion before the release",
             _dip_knee_flexion,
-            (*_LEGS, *_ARMS),
+            (*LEGS, *ARMS),
             (FREE_THROW,),
         ),
         Quantity(
@@ -255,7 +251,7 @@ QUANTITIES: Final[dict[str, Quantity]] = {
             "arms",
             "throwing upper arm out of the sagittal plane at the set point",
             _elbow_flare,
-            _ARMS,
+            ARMS,
             (FREE_THROW,),
         ),
         Quantity(
@@ -264,7 +260,7 @@ QUANTITIES: Final[dict[str, Quantity]] = {
             "arms",
             "largest elbow angle within 0.2 s of the release; 180 is straight",
             _elbow_extension,
-            _ARMS,
+            ARMS,
             (FREE_THROW,),
         ),
         Quantity(
@@ -273,7 +269,7 @@ QUANTITIES: Final[dict[str, Quantity]] = {
             "hands",
             "how long the throwing wrist stays above the eyes after the release",
             _follow_through,
-            (*_ARMS, LEFT_EYE, RIGHT_EYE),
+            (*ARMS, LEFT_EYE, RIGHT_EYE),
             (FREE_THROW,),
         ),
         Quantity(
@@ -282,7 +278,7 @@ QUANTITIES: Final[dict[str, Quantity]] = {
             "torso",
             "largest sideways lean of the trunk in the 0.6 s after the release",
             _release_lean,
-            (*_TRUNK, *_ARMS),
+            (*TRUNK, *ARMS),
             (FREE_THROW,),
         ),
         Quantity(
@@ -291,7 +287,7 @@ QUANTITIES: Final[dict[str, Quantity]] = {
             "feet",
             "sideways distance between the ankles before the release",
             _shot_stance_width,
-            (LEFT_ANKLE, RIGHT_ANKLE, *_ARMS),
+            (LEFT_ANKLE, RIGHT_ANKLE, *ARMS),
             (FREE_THROW,),
         ),
         Quantity(
@@ -300,10 +296,11 @@ QUANTITIES: Final[dict[str, Quantity]] = {
             "feet",
             "how far the foot of the throwing side stands ahead before the release",
             _shot_stagger,
-            (LEFT_ANKLE, RIGHT_ANKLE, *_ARMS),
+            (LEFT_ANKLE, RIGHT_ANKLE, *ARMS),
             (FREE_THROW,),
         ),
         *GYM_QUANTITIES,
         *BALL_QUANTITIES,
+        *TIMING_QUANTITIES,
     )
 }

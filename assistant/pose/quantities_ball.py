@@ -9,49 +9,35 @@ from typing import Final
 import numpy as np
 
 from assistant.pose import angles
-from assistant.pose.motion import Motion
-from assistant.pose.quantity import Quantity, Result, at_frames, peak
+from assistant.pose.motion import Motion, hands, speed
+from assistant.pose.quantity import GOLF, KICK, Quantity, Result, at_frames, peak
 from assistant.skeleton import (
+    ARMS,
+    HEAD,
     LEFT_ANKLE,
     LEFT_EAR,
     LEFT_ELBOW,
     LEFT_HIP,
-    LEFT_KNEE,
     LEFT_SHOULDER,
     LEFT_WRIST,
+    LEGS,
     NOSE,
     RIGHT_ANKLE,
     RIGHT_EAR,
-    RIGHT_ELBOW,
     RIGHT_HIP,
-    RIGHT_KNEE,
     RIGHT_SHOULDER,
     RIGHT_WRIST,
+    TRUNK,
     pelvis,
 )
 
-KICK: Final = "soccer_penalty_kick"
-GOLF: Final = "golf_swing"
-
-_LEGS: Final = (LEFT_HIP, RIGHT_HIP, LEFT_KNEE, RIGHT_KNEE, LEFT_ANKLE, RIGHT_ANKLE)
-_TRUNK: Final = (LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_HIP, RIGHT_HIP)
-_ARMS: Final = (LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_ELBOW, RIGHT_ELBOW, LEFT_WRIST, RIGHT_WRIST)
-_HEAD: Final = (NOSE, LEFT_EAR, RIGHT_EAR)
 AFTER_FASTEST: Final = 0.06  # seconds
-_WRISTS: Final = [LEFT_WRIST, RIGHT_WRIST]
-
-
-def _speed(points: np.ndarray) -> np.ndarray:
-    """[S, F, 3] to metres a frame [S, F]; 0 for one frame."""
-    if points.shape[1] < 2:
-        return np.zeros(points.shape[:2])
-    return np.linalg.norm(np.gradient(points, axis=1), axis=-1)
 
 
 # Penalty kick
 
 
-def _kick(motion: Motion) -> tuple[int, np.ndarray]:
+def kick_contact(motion: Motion) -> tuple[int, np.ndarray]:
     """Kicking side, 0 left or 1 right, and the frame [S] of the contact.
 
     The kicking foot is the one that is fastest against the pelvis while it swings forward near the
@@ -62,7 +48,7 @@ def _kick(motion: Motion) -> tuple[int, np.ndarray]:
         ankle = motion.joints[:, :, LEFT_ANKLE + side]
         low = motion.heights[..., 1 + side] < 0.25
         forward = np.gradient(ankle[..., 0], axis=1) > 0 if ankle.shape[1] > 1 else low
-        speeds.append(motion.inside(_speed(ankle), 0.0) * (low & forward))
+        speeds.append(motion.inside(speed(ankle), 0.0) * (low & forward))
     side = int(speeds[1][0].max() > speeds[0][0].max())
     fastest = speeds[side].argmax(axis=1)
     return side, np.minimum(fastest + round(AFTER_FASTEST * motion.fps), speeds[side].shape[1] - 1)
@@ -73,16 +59,16 @@ def _before(motion: Motion, frames: np.ndarray, seconds: float) -> np.ndarray:
 
 
 def _kick_knee_flexion(motion: Motion) -> Result:
-    side, contact = _kick(motion)
+    side, contact = kick_contact(motion)
     return peak(motion, angles.knee_flexion(motion.joints, side), _before(motion, contact, 0.35))
 
 
 def _lean_back_contact(motion: Motion) -> Result:
-    return at_frames(-angles.trunk_lean(motion.joints), _kick(motion)[1])
+    return at_frames(-angles.trunk_lean(motion.joints), kick_contact(motion)[1])
 
 
 def _plant_behind(motion: Motion) -> Result:
-    side, contact = _kick(motion)
+    side, contact = kick_contact(motion)
     floor = motion.joints[..., :2]
     apart = 100 * (floor[:, :, LEFT_ANKLE + side] - floor[:, :, RIGHT_ANKLE - side])
     # Along the kick: the way of the foot about the contact.
@@ -93,11 +79,11 @@ def _plant_behind(motion: Motion) -> Result:
 
 
 def _head_pitch_contact(motion: Motion) -> Result:
-    return at_frames(angles.head_pitch(motion.joints), _kick(motion)[1])
+    return at_frames(angles.head_pitch(motion.joints), kick_contact(motion)[1])
 
 
 def _free_arm_raise(motion: Motion) -> Result:
-    side, contact = _kick(motion)
+    side, contact = kick_contact(motion)
     other = 1 - side
     shoulder = motion.joints[:, :, LEFT_SHOULDER + other]
     neck = motion.joints[:, :, [LEFT_SHOULDER, RIGHT_SHOULDER]].mean(axis=2)
@@ -119,38 +105,34 @@ def _angle_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 # Golf swing
 
 
-def _hands(motion: Motion) -> np.ndarray:
-    return motion.joints[:, :, _WRISTS].mean(axis=2)
-
-
-def _impact(motion: Motion) -> tuple[int, np.ndarray]:
+def golf_impact(motion: Motion) -> tuple[int, np.ndarray]:
     """Lead side, 0 left or 1 right, and the frame [S] of the impact: the hands at their lowest
     near their fastest, moving toward the lead side."""
-    hands = _hands(motion)
-    fastest = motion.inside(_speed(hands), -np.inf).argmax(axis=1)
+    track = hands(motion)
+    fastest = motion.inside(speed(track), -np.inf).argmax(axis=1)
     reach = round(0.2 * motion.fps)
     near = motion.between(fastest - reach, fastest + reach)
-    impact = motion.inside(hands[..., 2], np.inf, near).argmin(axis=1)
+    impact = motion.inside(track[..., 2], np.inf, near).argmin(axis=1)
     first = max(int(impact[0]) - 2, 0)
-    last = min(int(impact[0]) + 2, hands.shape[1] - 1)
-    return int(hands[0, last, 1] < hands[0, first, 1]), impact
+    last = min(int(impact[0]) + 2, track.shape[1] - 1)
+    return int(track[0, last, 1] < track[0, first, 1]), impact
 
 
-def _top(motion: Motion) -> np.ndarray:
+def golf_top(motion: Motion) -> np.ndarray:
     """Frame [S] at which the hands are highest in the second before the impact."""
-    impact = _impact(motion)[1]
-    return motion.inside(_hands(motion)[..., 2], -np.inf, _before(motion, impact, 1.0)).argmax(1)
+    impact = golf_impact(motion)[1]
+    return motion.inside(hands(motion)[..., 2], -np.inf, _before(motion, impact, 1.0)).argmax(1)
 
 
 def _address(motion: Motion) -> np.ndarray:
     """Frame [S] before the swing: the hands slowest in 1.0 to 1.7 s before the top."""
-    top = _top(motion)
+    top = golf_top(motion)
     window = motion.between(top - round(1.7 * motion.fps), top - round(1.0 * motion.fps))
-    return motion.inside(_speed(_hands(motion)), np.inf, window).argmin(axis=1)
+    return motion.inside(speed(hands(motion)), np.inf, window).argmin(axis=1)
 
 
 def _lead_elbow_top(motion: Motion) -> Result:
-    return at_frames(angles.elbow_angle(motion.joints, _impact(motion)[0]), _top(motion))
+    return at_frames(angles.elbow_angle(motion.joints, golf_impact(motion)[0]), golf_top(motion))
 
 
 def _vectors(track: np.ndarray, frames: np.ndarray) -> np.ndarray:
@@ -160,22 +142,22 @@ def _vectors(track: np.ndarray, frames: np.ndarray) -> np.ndarray:
 
 def _shoulder_turn(motion: Motion) -> Result:
     line = motion.joints[:, :, LEFT_SHOULDER] - motion.joints[:, :, RIGHT_SHOULDER]
-    top = _top(motion)
+    top = golf_top(motion)
     return _angle_between(_vectors(line, _address(motion)), _vectors(line, top)), top
 
 
 def _hip_sway(motion: Motion) -> Result:
     feet = motion.joints[:, :, [LEFT_ANKLE, RIGHT_ANKLE], 1].mean(axis=2)
     over = (motion.joints[:, :, [LEFT_HIP, RIGHT_HIP], 1].mean(axis=2) - feet) * 100
-    top = _top(motion)
-    away = -1 if _impact(motion)[0] == 0 else 1
+    top = golf_top(motion)
+    away = -1 if golf_impact(motion)[0] == 0 else 1
     return away * (at_frames(over, top)[0] - at_frames(over, _address(motion))[0]), top
 
 
 def _face_turn(motion: Motion) -> Result:
     joints = motion.joints
     face = joints[:, :, NOSE] - (joints[:, :, LEFT_EAR] + joints[:, :, RIGHT_EAR]) / 2
-    lead, impact = _impact(motion)
+    lead, impact = golf_impact(motion)
     now, then = _vectors(face, impact), _vectors(face, _address(motion))
     left = then[:, 0] * now[:, 1] - then[:, 1] * now[:, 0]
     turn = np.degrees(np.arctan2(left, (then[:, :2] * now[:, :2]).sum(axis=-1)))
@@ -183,10 +165,10 @@ def _face_turn(motion: Motion) -> Result:
 
 
 def _hands_finish(motion: Motion) -> Result:
-    impact = _impact(motion)[1]
+    impact = golf_impact(motion)[1]
     shoulders = motion.joints[:, :, [LEFT_SHOULDER, RIGHT_SHOULDER], 2].mean(axis=2)
     after = motion.between(impact + round(0.3 * motion.fps), impact + round(1.2 * motion.fps))
-    return peak(motion, 100 * (_hands(motion)[..., 2] - shoulders), after)
+    return peak(motion, 100 * (hands(motion)[..., 2] - shoulders), after)
 
 
 BALL_QUANTITIES: Final = (
@@ -196,7 +178,7 @@ BALL_QUANTITIES: Final = (
         "legs",
         "peak knee flexion of the kicking leg in the backswing",
         _kick_knee_flexion,
-        _LEGS,
+        LEGS,
         (KICK,),
     ),
     Quantity(
@@ -205,7 +187,7 @@ BALL_QUANTITIES: Final = (
         "torso",
         "backward lean of the trunk from the vertical at the contact",
         _lean_back_contact,
-        (*_TRUNK, LEFT_ANKLE, RIGHT_ANKLE),
+        (*TRUNK, LEFT_ANKLE, RIGHT_ANKLE),
         (KICK,),
     ),
     Quantity(
@@ -214,7 +196,7 @@ BALL_QUANTITIES: Final = (
         "feet",
         "how far the standing ankle is behind the kicking one at the contact, along the kick",
         _plant_behind,
-        _LEGS,
+        LEGS,
         (KICK,),
     ),
     Quantity(
@@ -223,7 +205,7 @@ BALL_QUANTITIES: Final = (
         "head",
         "downward tilt of the line from ears to nose at the contact",
         _head_pitch_contact,
-        (*_HEAD, LEFT_ANKLE, RIGHT_ANKLE),
+        (*HEAD, LEFT_ANKLE, RIGHT_ANKLE),
         (KICK,),
     ),
     Quantity(
@@ -232,7 +214,7 @@ BALL_QUANTITIES: Final = (
         "arms",
         "angle of the opposite upper arm against the trunk at the end of the backswing",
         _free_arm_raise,
-        (*_ARMS, LEFT_ANKLE, RIGHT_ANKLE),
+        (*ARMS, LEFT_ANKLE, RIGHT_ANKLE),
         (KICK,),
     ),
     Quantity(
@@ -241,7 +223,7 @@ BALL_QUANTITIES: Final = (
         "arms",
         "elbow angle of the lead arm at the top of the backswing; 180 is straight",
         _lead_elbow_top,
-        _ARMS,
+        ARMS,
         (GOLF,),
     ),
     Quantity(
@@ -250,7 +232,7 @@ BALL_QUANTITIES: Final = (
         "torso",
         "turn of the line of the shoulders from address to the top",
         _shoulder_turn,
-        (*_TRUNK, LEFT_WRIST, RIGHT_WRIST),
+        (*TRUNK, LEFT_WRIST, RIGHT_WRIST),
         (GOLF,),
     ),
     Quantity(
@@ -259,7 +241,7 @@ BALL_QUANTITIES: Final = (
         "legs",
         "movement of the hips over the feet, away from the target, from address to the top",
         _hip_sway,
-        (*_LEGS, LEFT_WRIST, RIGHT_WRIST),
+        (*LEGS, LEFT_WRIST, RIGHT_WRIST),
         (GOLF,),
     ),
     Quantity(
@@ -268,7 +250,7 @@ BALL_QUANTITIES: Final = (
         "head",
         "turn of the face toward the target from address to impact",
         _face_turn,
-        (*_HEAD, LEFT_WRIST, RIGHT_WRIST),
+        (*HEAD, LEFT_WRIST, RIGHT_WRIST),
         (GOLF,),
     ),
     Quantity(
@@ -277,7 +259,7 @@ BALL_QUANTITIES: Final = (
         "hands",
         "highest rise of the hands over the shoulders in the finish",
         _hands_finish,
-        _ARMS,
+        ARMS,
         (GOLF,),
     ),
 )

@@ -5,36 +5,23 @@ from typing import Final
 import numpy as np
 
 from assistant.pose import angles
-from assistant.pose.motion import Motion, bottom_frame
-from assistant.pose.quantity import Quantity, Result, at_frames, peak
+from assistant.pose.motion import Motion, bottom_frame, hands
+from assistant.pose.quantity import LUNGE, PRESS, Quantity, Result, at_frames, peak
 from assistant.skeleton import (
+    ARMS,
+    HEAD,
     LEFT_ANKLE,
-    LEFT_EAR,
-    LEFT_ELBOW,
-    LEFT_HIP,
     LEFT_KNEE,
     LEFT_SHOULDER,
-    LEFT_WRIST,
-    NOSE,
+    LEGS,
     RIGHT_ANKLE,
-    RIGHT_EAR,
-    RIGHT_ELBOW,
-    RIGHT_HIP,
     RIGHT_KNEE,
     RIGHT_SHOULDER,
-    RIGHT_WRIST,
+    TRUNK,
 )
 
-LUNGE: Final = "forward_lunge"
-PRESS: Final = "overhead_press"
 
-_LEGS: Final = (LEFT_HIP, RIGHT_HIP, LEFT_KNEE, RIGHT_KNEE, LEFT_ANKLE, RIGHT_ANKLE)
-_TRUNK: Final = (LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_HIP, RIGHT_HIP)
-_ARMS: Final = (LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_ELBOW, RIGHT_ELBOW, LEFT_WRIST, RIGHT_WRIST)
-_HEAD: Final = (NOSE, LEFT_EAR, RIGHT_EAR)
-
-
-def _of_front(motion: Motion, left: np.ndarray, right: np.ndarray) -> Result:
+def of_front(motion: Motion, left: np.ndarray, right: np.ndarray) -> Result:
     """The track [S, F] of the leg that stands ahead at the bottom, there."""
     x = motion.joints[..., 0]
     frames = bottom_frame(motion)
@@ -44,7 +31,7 @@ def _of_front(motion: Motion, left: np.ndarray, right: np.ndarray) -> Result:
 
 
 def _front_knee_flexion(motion: Motion) -> Result:
-    return _of_front(
+    return of_front(
         motion, angles.knee_flexion(motion.joints, 0), angles.knee_flexion(motion.joints, 1)
     )
 
@@ -53,7 +40,7 @@ def _front_knee_inside(motion: Motion) -> Result:
     y = motion.joints[..., 1]
     left = y[..., LEFT_ANKLE] - y[..., LEFT_KNEE]
     right = y[..., RIGHT_KNEE] - y[..., RIGHT_ANKLE]
-    return _of_front(motion, 100 * left, 100 * right)
+    return of_front(motion, 100 * left, 100 * right)
 
 
 def _step_length(motion: Motion) -> Result:
@@ -61,23 +48,19 @@ def _step_length(motion: Motion) -> Result:
     return at_frames(100 * np.linalg.norm(gap, axis=-1), bottom_frame(motion))
 
 
-def _hands(motion: Motion) -> np.ndarray:
-    return motion.joints[..., [LEFT_WRIST, RIGHT_WRIST], :].mean(axis=-2)
-
-
-def _top_frame(motion: Motion) -> np.ndarray:
+def top_frame(motion: Motion) -> np.ndarray:
     """Frame [S] at which both hands are highest."""
-    return motion.inside(_hands(motion)[..., 2], -np.inf).argmax(axis=1)
+    return motion.inside(hands(motion)[..., 2], -np.inf).argmax(axis=1)
 
 
 def _elbow_top(motion: Motion) -> Result:
     both = angles.elbow_angle(motion.joints, 0) + angles.elbow_angle(motion.joints, 1)
-    return at_frames(both / 2, _top_frame(motion))
+    return at_frames(both / 2, top_frame(motion))
 
 
 def _hands_ahead_top(motion: Motion) -> Result:
     shoulders = motion.joints[..., [LEFT_SHOULDER, RIGHT_SHOULDER], :].mean(axis=-2)
-    return at_frames(100 * (_hands(motion) - shoulders)[..., 0], _top_frame(motion))
+    return at_frames(100 * (hands(motion) - shoulders)[..., 0], top_frame(motion))
 
 
 def _lean_back(motion: Motion) -> Result:
@@ -85,7 +68,7 @@ def _lean_back(motion: Motion) -> Result:
 
 
 def _head_pitch_top(motion: Motion) -> Result:
-    return at_frames(angles.head_pitch(motion.joints), _top_frame(motion))
+    return at_frames(angles.head_pitch(motion.joints), top_frame(motion))
 
 
 GYM_QUANTITIES: Final = (
@@ -95,7 +78,7 @@ GYM_QUANTITIES: Final = (
         "legs",
         "flexion of the front knee at the bottom; 0 is a straight leg",
         _front_knee_flexion,
-        _LEGS,
+        LEGS,
         (LUNGE,),
     ),
     Quantity(
@@ -104,7 +87,7 @@ GYM_QUANTITIES: Final = (
         "legs",
         "how far the front knee lies inside its ankle at the bottom",
         _front_knee_inside,
-        _LEGS,
+        LEGS,
         (LUNGE,),
     ),
     Quantity(
@@ -113,7 +96,7 @@ GYM_QUANTITIES: Final = (
         "feet",
         "distance between the ankles over the ground at the bottom",
         _step_length,
-        _LEGS,
+        LEGS,
         (LUNGE,),
     ),
     Quantity(
@@ -122,7 +105,7 @@ GYM_QUANTITIES: Final = (
         "arms",
         "elbow angle with the hands highest, both averaged; 180 is straight",
         _elbow_top,
-        _ARMS,
+        ARMS,
         (PRESS,),
     ),
     Quantity(
@@ -131,7 +114,7 @@ GYM_QUANTITIES: Final = (
         "torso",
         "peak backward lean of the trunk from the vertical",
         _lean_back,
-        _TRUNK,
+        TRUNK,
         (PRESS,),
     ),
     Quantity(
@@ -140,7 +123,7 @@ GYM_QUANTITIES: Final = (
         "hands",
         "how far the hands are ahead of the shoulders when they are highest",
         _hands_ahead_top,
-        _ARMS,
+        ARMS,
         (PRESS,),
     ),
     Quantity(
@@ -149,7 +132,7 @@ GYM_QUANTITIES: Final = (
         "head",
         "downward tilt of the line from ears to nose with the hands highest",
         _head_pitch_top,
-        (*_HEAD, *_ARMS),
+        (*HEAD, *ARMS),
         (PRESS,),
     ),
 )

@@ -1,11 +1,19 @@
-"""What a measured quantity is, and the two helpers that most of them share."""
+"""What a measured quantity is, whose activities it may be of, and helpers that most share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from assistant.pose.motion import Motion
+
+SQUAT: Final = "bodyweight_squat"
+LUNGE: Final = "forward_lunge"
+PRESS: Final = "overhead_press"
+FREE_THROW: Final = "basketball_free_throw"
+KICK: Final = "soccer_penalty_kick"
+GOLF: Final = "golf_swing"
 
 Result = tuple[np.ndarray, np.ndarray | None]  # values [S], frames [S] they were taken at
 
