@@ -71,17 +71,12 @@ class CoachResult:
 
 @dataclass(frozen=True)
 class Judged:
-    """What is known of one judged clip on its way down.
-
-    Attributes:
-        measurements: over the whole span; repetitions: those of each repetition, for evidence.
-    """
+    """What is known of one judged clip on its way down."""
 
     given: CoachInput
     pose: NormalisedPose
     assessment: Assessment
     measurements: list[Measurement]
-    repetitions: list[Measurement]
     window: WindowFrames
     codes: np.ndarray
     inputs: ModelInputs
@@ -175,24 +170,21 @@ def judged_result(
 
 
 def _remarks(item: Judged, parsed: ParsedFeedback, experts: Experts) -> list[Remark]:
-    remarks = []
-    for said in parsed.remarks:
-        moment = item.assessment.region_moments[said.region]
-        evidence, supported = experts.evidence(
-            item.assessment.activity, said.region, said.polarity, said.text, item.repetitions
+    found = item.assessment
+    judged = experts.judge(item.pose, found.activity, found.span, parsed.remarks)
+    moments = found.region_moments
+    return [
+        Remark(
+            said.region,
+            said.polarity,
+            said.text,
+            moments[said.region].start,
+            moments[said.region].end,
+            evidence,
+            supported,
         )
-        remarks.append(
-            Remark(
-                said.region,
-                said.polarity,
-                said.text,
-                moment.start,
-                moment.end,
-                evidence,
-                supported,
-            )
-        )
-    return remarks
+        for said, (evidence, supported) in zip(parsed.remarks, judged, strict=True)
+    ]
 
 
 def _demonstrations(

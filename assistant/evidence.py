@@ -12,7 +12,10 @@ from pathlib import Path
 
 from assistant.errors import PoiseError
 from assistant.feedback import Evidence, Measurement
+from assistant.pose.kinematics import QUANTITIES, measure_repetitions
+from assistant.pose.normalise import NormalisedPose
 from assistant.remark_topics import EITHER, region_topics, topics_of
+from prompts.parse import ParsedRemark
 from prompts.vocabulary import NEEDS_IMPROVEMENT, POLARITIES
 
 EXPERTS_FILE = "experts.json"
@@ -52,6 +55,24 @@ class Experts:
         rows = json.loads(path.read_text("utf-8"))
         return cls({a: {q: ExpertQuantity(**r) for q, r in t.items()} for a, t in rows.items()})
 
+    def judge(
+        self,
+        pose: NormalisedPose,
+        activity: str,
+        span: tuple[float, float],
+        remarks: Sequence[ParsedRemark],
+    ) -> list[tuple[Evidence | None, bool | None]]:
+        """`evidence` of every remark, from what they are about, measured on each repetition.
+
+        Args:
+            pose: the whole clip; span: seconds of it that were judged.
+        """
+        known = self.table.get(activity, {})
+        about = {n for r in remarks for n in self._sides(activity, r.region, r.text) if n in known}
+        names = tuple(name for name in QUANTITIES if name in about)
+        found = measure_repetitions(pose, activity, span, quantities=names) if names else []
+        return [self.evidence(activity, r.region, r.polarity, r.text, found) for r in remarks]
+
     def evidence(
         self,
         activity: str,
@@ -77,18 +98,22 @@ class Experts:
             experts.
         """
         criticism = polarity == POLARITIES[NEEDS_IMPROVEMENT]
-        named = topics_of(activity, region, text)
-        sides = {topic.quantity: topic.side for topic in named or region_topics(activity, region)}
-        if not sides:
-            rows = self.table.get(activity, {})
-            sides = {name: EITHER for name, row in rows.items() if row.region == region}
+        sides = self._sides(activity, region, text)
         worst = {name: self._worst(activity, name, sides[name], measurements) for name in sides}
         known = [found for found in worst.values() if found is not None]
         if not known:
             return None, None
-        choose = min if named and criticism else max
+        choose = min if criticism and topics_of(activity, region, text) else max
         distance, evidence = choose(known, key=lambda found: found[0])
         return evidence, (distance >= SUPPORT_Z) == criticism
+
+    def _sides(self, activity: str, region: str, text: str) -> dict[str, int]:
+        """The quantities that a remark is about, and the side on which their faults lie."""
+        topics = topics_of(activity, region, text) or region_topics(activity, region)
+        if topics:
+            return {topic.quantity: topic.side for topic in topics}
+        rows = self.table.get(activity, {})
+        return {name: EITHER for name, row in rows.items() if row.region == region}
 
     def _worst(
         self, activity: str, quantity: str, side: int, measurements: Sequence[Measurement]

@@ -156,7 +156,10 @@ TOPICS: Final[Mapping[str, tuple[Topic, ...]]] = {
             "arms",
             "elbow_angle_top",
             LOW,
-            (r"\b(elbows?|arms?|lockout)\b", r"press (too )?.*(early|short)|finish|ceiling|come down|below the top"),
+            (
+                r"\b(elbows?|arms?|lockout)\b",
+                r"press (too )?.*(early|short)|finish|ceiling|come down|below the top",
+            ),
         ),
         Topic(
             "back_arch",

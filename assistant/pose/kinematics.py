@@ -76,6 +76,7 @@ def measure_repetitions(
     span: tuple[float, float] | None = None,
     *,
     draws: int = DRAWS,
+    quantities: tuple[str, ...] | None = None,
 ) -> list[Measurement]:
     """Measure every repetition of a clip; arguments as for `measure`.
 
@@ -85,7 +86,7 @@ def measure_repetitions(
     """
     clip = pose if isinstance(pose, NormalisedPose) else normalise(pose)
     motion = motion_of(clip, span, draws)
-    chosen = _chosen(activity, None)
+    chosen = _chosen(activity, quantities)
     windows = repetitions(motion, activity)
     parts = [_measured(clip, replace(motion, window=window), chosen) for window in windows]
     return [record for part in parts for record in part]

@@ -37,18 +37,22 @@ AFTER_FASTEST: Final = 0.06  # seconds
 # Penalty kick
 
 
+def forward_speed(motion: Motion, side: int) -> np.ndarray:
+    """Metres a frame [S, F] of one ankle against the pelvis while it swings forward near the
+    ground, 0 elsewhere."""
+    ankle = motion.joints[:, :, LEFT_ANKLE + side]
+    low = motion.heights[..., 1 + side] < 0.25
+    forward = np.gradient(ankle[..., 0], axis=1) > 0 if ankle.shape[1] > 1 else low
+    return motion.inside(speed(ankle), 0.0) * (low & forward)
+
+
 def kick_contact(motion: Motion) -> tuple[int, np.ndarray]:
     """Kicking side, 0 left or 1 right, and the frame [S] of the contact.
 
-    The kicking foot is the one that is fastest against the pelvis while it swings forward near the
-    ground. On simulated kicks it meets the ball AFTER_FASTEST later.
+    The kicking foot is the one that is fastest forward. On simulated kicks it meets the ball
+    AFTER_FASTEST later.
     """
-    speeds = []
-    for side in (0, 1):
-        ankle = motion.joints[:, :, LEFT_ANKLE + side]
-        low = motion.heights[..., 1 + side] < 0.25
-        forward = np.gradient(ankle[..., 0], axis=1) > 0 if ankle.shape[1] > 1 else low
-        speeds.append(motion.inside(speed(ankle), 0.0) * (low & forward))
+    speeds = [forward_speed(motion, side) for side in (0, 1)]
     side = int(speeds[1][0].max() > speeds[0][0].max())
     fastest = speeds[side].argmax(axis=1)
     return side, np.minimum(fastest + round(AFTER_FASTEST * motion.fps), speeds[side].shape[1] - 1)

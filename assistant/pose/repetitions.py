@@ -12,8 +12,9 @@ import numpy as np
 from scipy.signal import find_peaks
 
 from assistant.pose.motion import Motion, hands, mean_knee_flexion, smooth, speed
+from assistant.pose.quantities_ball import forward_speed
 from assistant.pose.quantity import FREE_THROW, GOLF, KICK, LUNGE, PRESS, SQUAT
-from assistant.skeleton import LEFT_ANKLE, LEFT_WRIST, RIGHT_ANKLE
+from assistant.skeleton import LEFT_WRIST
 
 APART_SECONDS: Final = 1.0  # two repetitions peak at least so far apart
 
@@ -30,9 +31,8 @@ def _hands_speed(motion: Motion) -> np.ndarray:
     return speed(hands(motion))
 
 
-def _ankle_speed(motion: Motion) -> np.ndarray:
-    ankles = (LEFT_ANKLE, RIGHT_ANKLE)
-    return np.maximum(*(speed(motion.joints[:, :, ankle]) for ankle in ankles))
+def _kicking_speed(motion: Motion) -> np.ndarray:
+    return np.maximum(*(forward_speed(motion, side) for side in (0, 1)))
 
 
 # Activity: a track [S, F] with one peak a repetition, and how far the peak must stand out of the
@@ -42,7 +42,7 @@ TRACKS: Final[dict[str, tuple[Callable[[Motion], np.ndarray], float]]] = {
     LUNGE: (mean_knee_flexion, 0.4),
     PRESS: (_hands_height, 0.4),
     FREE_THROW: (_throwing_wrist_height, 0.4),
-    KICK: (_ankle_speed, 0.65),
+    KICK: (_kicking_speed, 0.6),
     GOLF: (_hands_speed, 0.4),
 }
 
@@ -70,6 +70,4 @@ def repetitions(motion: Motion, activity: str | None) -> list[np.ndarray]:
     at = inside[peaks - 1]
     edges = [inside[0], *((at[:-1] + at[1:] + 1) // 2), inside[-1] + 1]
     frame = np.arange(len(motion.window))
-    return [
-        motion.window & (frame >= a) & (frame < b) for a, b in pairwise(edges)
-    ]
+    return [motion.window & (frame >= a) & (frame < b) for a, b in pairwise(edges)]

@@ -12,8 +12,7 @@ from assistant.coach import Coach
 from assistant.coach_result import CoachInput, with_window
 from assistant.engine.dummy_engine import ANSWER, DummyEngine
 from assistant.errors import PoiseError
-from assistant.evidence import ExpertQuantity, Experts
-from assistant.feedback import Measurement, validate
+from assistant.feedback import validate
 from assistant.perception import focus_window, turned
 from assistant.plain import describe
 from assistant.pose.normalise import NormalisedPose, normalise, rotate_yaw
@@ -284,67 +283,6 @@ def test_the_window_faces_like_the_assessed_span(stub_coach: Coach, squat: PoseS
     frame = round(window.start * pose.fps)
     expected = rotate_yaw(pose.joints[frame], pose.yaw - window.yaw)
     assert window.joints[0] == pytest.approx(expected, abs=0.02)
-
-
-EXPERT = {"knee": ExpertQuantity("legs", "deg", 100.0, 8.0, 40),
-          "width": ExpertQuantity("legs", "cm", 30.0, 3.0, 40),
-          "lean": ExpertQuantity("torso", "deg", 20.0, 5.0, 40)}  # fmt: skip
-
-
-def measured(quantity: str, value: float, error: float = 6.0) -> Measurement:
-    return Measurement(quantity, value, "deg", error, 1.0)
-
-
-@pytest.mark.parametrize(
-    ("value", "polarity", "supported"),
-    [
-        (100 + 15.1, "needs_improvement", True),  # spread sqrt(8^2 + 6^2) = 10: 1.51 of it
-        (100 + 14.9, "needs_improvement", False),
-        (100 - 15.1, "needs_improvement", True),
-        (100 + 15.1, "correct", False),
-        (100 + 14.9, "correct", True),
-    ],
-)
-def test_support_is_one_and_a_half_spreads(value: float, polarity: str, supported: bool) -> None:
-    experts = Experts({"squat": EXPERT})
-    shown, verdict = experts.evidence("squat", "legs", polarity, [measured("knee", value)])
-    assert verdict is supported
-    assert shown is not None and (shown.expert_mean, shown.expert_std) == (100.0, 8.0)
-    assert (shown.value, shown.error) == (value, 6.0)
-
-
-def test_the_quantity_farthest_from_the_experts_decides() -> None:
-    experts = Experts({"squat": EXPERT})
-    found = [measured("knee", 101.0), measured("width", 60.0, 1.0), measured("lean", 90.0)]
-    shown, verdict = experts.evidence("squat", "legs", "needs_improvement", found)
-    assert shown is not None and shown.quantity == "width" and verdict is True
-    shown, verdict = experts.evidence("squat", "legs", "correct", found)
-    assert shown is not None and shown.quantity == "width" and verdict is False
-
-
-@pytest.mark.parametrize(
-    ("activity", "region", "quantity"),
-    [("squat", "head", "knee"), ("throw", "legs", "knee"), ("squat", "legs", "other")],
-)
-def test_what_was_never_measured_on_experts_supports_nothing(
-    activity: str, region: str, quantity: str
-) -> None:
-    experts = Experts({"squat": EXPERT})
-    found = [measured(quantity, 90.0)]
-    assert experts.evidence(activity, region, "correct", found) == (None, None)
-
-
-def test_a_measured_constant_of_the_experts_does_not_divide_by_zero() -> None:
-    experts = Experts({"squat": {"knee": ExpertQuantity("legs", "deg", 100.0, 0.0, 3)}})
-    _, verdict = experts.evidence("squat", "legs", "correct", [measured("knee", 100.0, 0.0)])
-    assert verdict is True
-
-
-def test_expert_measurements_are_written_and_read(tmp_path: Path) -> None:
-    Experts({"squat": EXPERT}).save(tmp_path)
-    assert Experts.load(tmp_path).table == {"squat": EXPERT}
-    with pytest.raises(PoiseError, match="no expert measurements"):
-        Experts.load(tmp_path / "none")
 
 
 def test_a_film_without_an_encoder_is_named_but_not_used(
