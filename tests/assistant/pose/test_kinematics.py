@@ -10,6 +10,7 @@ from assistant.errors import PoiseError
 from assistant.pose import angles, bones, kinematics
 from assistant.pose.normalise import REST_POSE, rotate_yaw
 from assistant.pose.pose_error import disturbed, draw_errors, joint_error_mm, tilt_degrees
+from assistant.pose.repetitions import TRACKS
 from assistant.skeleton import (
     LEFT_ANKLE,
     LEFT_ELBOW,
@@ -162,6 +163,56 @@ def test_span_restricts_but_keeps_the_reference() -> None:
         kinematics.measure(pose, None, (9.0, 10.0))
 
 
+def test_every_repetition_is_measured_alone() -> None:
+    three = np.concatenate([squat(depth=100), squat(depth=50), squat(depth=90, valgus=0.06)])
+    records = kinematics.measure_repetitions(sequence(three), "bodyweight_squat")
+    depths = [m.value for m in records if m.quantity == "knee_flexion_max"]
+    assert depths == pytest.approx([100, 50, 90], abs=1.5)
+    inside = [m.value for m in records if m.quantity == "knee_inside_ankle"]
+    assert inside == pytest.approx([0, 0, 6], abs=0.3)
+    few = kinematics.measure_repetitions(
+        sequence(three), "bodyweight_squat", (0.0, 6.0), quantities=("ascent_time",)
+    )
+    assert [m.quantity for m in few] == ["ascent_time"] * 2
+
+
+@pytest.mark.parametrize("activity", ["juggling", "bodyweight_squat"])
+def test_one_repetition_is_measured_as_the_whole_clip(activity: str) -> None:
+    pose = sequence(squat())
+    assert kinematics.measure_repetitions(pose, activity) == kinematics.measure(pose, activity)
+
+
+def test_timings_by_hand() -> None:
+    """sin^2 falls to 0.2 of its height where sin is sqrt(0.2), 0.352 of its 1.8 s from the top."""
+    stretched = sequence(squat(depth=100))
+    found = values(stretched, "bodyweight_squat")
+    assert found["descent_time"] == pytest.approx(0.352 * 1.8, abs=0.05)
+    assert found["ascent_time"] == pytest.approx(0.352 * 1.8, abs=0.05)
+    slow = PoseSequence(stretched.joints, stretched.confidence, 15.0)
+    assert values(slow, "bodyweight_squat")["descent_time"] == pytest.approx(1.27, abs=0.1)
+    shot = values(sequence(throw(), source="simulated"), "basketball_free_throw")
+    assert shot["set_to_release_time"] == pytest.approx(15 / 30, abs=0.05)  # bent from 15
+
+
+def test_asymmetries_by_hand() -> None:
+    joints = squat(depth=100)
+    assert values(sequence(joints), "bodyweight_squat")["knee_flexion_difference"] == pytest.approx(
+        0, abs=1e-3
+    )
+    joints[:, LEFT_KNEE, 0] += 0.1  # the left leg bends further
+    bent, straight = (angles.knee_flexion(joints, side) for side in (0, 1))
+    found = values(sequence(joints), "bodyweight_squat")["knee_flexion_difference"]
+    assert found == pytest.approx((bent - straight)[45], abs=1.0) and found > 5
+    shot = throw()
+    shot[:, RIGHT_SHOULDER, 2] += 0.36 * np.tan(np.radians(10))
+    tilt = values(sequence(shot), "basketball_free_throw")["shoulder_tilt_release"]
+    assert tilt == pytest.approx(10, abs=1)
+    mirrored = shot[:, MIRROR] * [1, -1, 1]
+    assert values(sequence(mirrored), "basketball_free_throw")[
+        "shoulder_tilt_release"
+    ] == pytest.approx(tilt, abs=0.1)
+
+
 def test_error_bars_grow_with_the_source() -> None:
     def errors(source: str) -> dict[str, float]:
         records = kinematics.measure(sequence(squat(), source=source), "bodyweight_squat")
@@ -230,8 +281,8 @@ def test_general_quantities_need_no_activity() -> None:
 
 @pytest.mark.parametrize("frames", [1, 2, 5])
 def test_short_clips_are_finite(frames: int) -> None:
-    for activity in ("bodyweight_squat", "basketball_free_throw"):
-        records = kinematics.measure(sequence(throw()[20 : 20 + frames]), activity)
+    for activity in TRACKS:
+        records = kinematics.measure_repetitions(sequence(throw()[20 : 20 + frames]), activity)
         assert all(np.isfinite([m.value, m.error]).all() for m in records)
 
 
