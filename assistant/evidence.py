@@ -19,8 +19,9 @@ from prompts.parse import ParsedRemark
 from prompts.vocabulary import NEEDS_IMPROVEMENT, POLARITIES
 
 EXPERTS_FILE = "experts.json"
-# A quantity counts as different from the experts' beyond this many standard deviations.
-SUPPORT_Z = 1.5
+# A quantity counts as different from the experts' beyond this many standard deviations; chosen on
+# simulated validation performers (docs/proficiency/evidence.md).
+SUPPORT_Z = 2.0
 
 
 @dataclass(frozen=True)
