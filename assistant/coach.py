@@ -49,7 +49,7 @@ from assistant.tasks.retrieval import retrieval_prompt
 from assistant.timing import Timings
 from prompts.hashing import prompt_sha256
 from prompts.parse import format_label
-from prompts.vocabulary import LEVELS
+from prompts.vocabulary import LEVELS, VIEWS
 
 ABSTAIN = (
     "This does not look like {known}, the drills that this model has learned, so no level is given."
@@ -167,15 +167,17 @@ class Coach:
             judged=False,
             abstain_reason=self.abstain_reason,
             measurements=item.measurements,
-            provenance=self._provenance(item.given, (), seed),
+            provenance=self._provenance(item.given, found, seed),
             timings_ms=timings.milliseconds(),
         )
         return CoachResult(feedback)
 
     def _provenance(
-        self, clip: CoachInput, video_views: Sequence[str], seed: int
+        self, clip: CoachInput, found: Assessment, seed: int, video_views: Sequence[str] = ()
     ) -> dict[str, Any]:
-        used = ["pose", *video_views]
+        """Everything the answer rests on: Stage 1 and the language model may read other views."""
+        used = ["pose", *used_views(clip, found, video_views)]
+        used += ["gaze"] if "gaze" in found.modalities else []
         return {**self.identity, "seed": seed, "inputs_used": used, "pose_source": clip.pose.source}
 
     def _answer(self, judged: list[Judged], timings: Timings, seed: int) -> list[CoachResult]:
@@ -205,7 +207,7 @@ class Coach:
                 item,
                 Answer(*answer),
                 self.experts,
-                self._provenance(item.given, item.video_views, seed),
+                self._provenance(item.given, item.assessment, seed, item.video_views),
                 timings.milliseconds(),
             )
             for item, answer in zip(judged, answers, strict=True)
@@ -256,3 +258,11 @@ class Coach:
                 find_span=False,
             )
         return found
+
+
+def used_views(clip: CoachInput, found: Assessment, video_views: Sequence[str]) -> list[str]:
+    """The views that Stage 1 (ego, the first exo) or the language model read, in fixed order."""
+    exo = [name for name in VIEWS if name != "ego" and name in clip.views][:1]
+    read = {*video_views, *(exo if "exo" in found.modalities else [])}
+    read |= {"ego"} & set(found.modalities)
+    return [name for name in VIEWS if name in read]

@@ -21,6 +21,7 @@ from assistant.pose.alignment import pa_mpjpe
 from assistant.pose.bones import bone_length_drift_mm, bone_lengths
 from assistant.pose.normalise import NormalisedPose, rotate_yaw
 from assistant.proficiency.assess import Assessment
+from assistant.proficiency.streams import Stream
 from assistant.tasks.correction import interpolate_correction
 from assistant.tasks.window import WINDOW_FPS, WINDOW_SECONDS, WindowFrames, heights_of
 from prompts.parse import ParsedFeedback, parse_feedback
@@ -37,11 +38,13 @@ class CoachInput:
         clip_id: name in results.
         pose: the learner's motion.
         views: view name to film; a film whose pictures the video encoder does not know is not used.
+        gaze: where the eyes look, [F, 2] degrees (left and up positive) over the clip's seconds.
     """
 
     clip_id: str
     pose: PoseSequence
     views: Mapping[str, Path] = field(default_factory=dict)
+    gaze: Stream | None = None
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ def perceive(
         PoiseError: an activity that the model does not know.
     """
     poses = [normalise(clip.pose) for clip in clips]
-    assessments = perception.assessor.assess_many(poses, activity=activity)
+    sources = [perception.stream_source(clip.views, clip.gaze) for clip in clips]
+    assessments = perception.assessor.assess_many(poses, activity=activity, sources=sources)
     seen: list[Judged | NotJudged] = []
     for clip, pose, found in zip(clips, poses, assessments, strict=True):
         # A named activity is the user's word that it is one: only the shape is judged then.

@@ -3,7 +3,7 @@
 `Perception` holds the frozen parts: pose tokenizer, video encoder, Stage 1 with its calibration.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,8 @@ from assistant.tasks.window import WindowFrames, cut_window, window_around
 
 if TYPE_CHECKING:
     from assistant.pose.tokenizer import PoseTokenizer
-    from assistant.proficiency.assess import Assessment, Assessor
+    from assistant.proficiency.assess import Assessment, Assessor, StreamSource
+    from assistant.proficiency.streams import Stream
     from assistant.video.encoder import VideoEncoder
 
 POSE_TOKENIZER_FOLDER = "pose_tokenizer"
@@ -55,6 +56,27 @@ class Perception:
     def video_size(self) -> int:
         """Width of one view's feature; a nominal 8 without a video encoder: no view enters then."""
         return 8 if self.video_encoder is None else self.video_encoder.width
+
+    def stream_source(
+        self, views: Mapping[str, Path], gaze: "Stream | None" = None
+    ) -> "StreamSource | None":
+        """Where Stage 1 finds a clip's streams beside the pose; None for a pose alone.
+
+        Films are read when the active span is known, and densely only if a few frames of it look
+        like what the video encoder was trained on.
+        """
+        if gaze is None and (not views or self.video_encoder is None):
+            return None
+
+        def streams(span: tuple[float, float]) -> "dict[str, Stream]":
+            from assistant.video.views import dense_streams
+
+            found = {} if gaze is None else {"gaze": gaze}
+            if views and self.video_encoder is not None:
+                found |= dense_streams(self.video_encoder, views, span)
+            return found
+
+        return streams
 
     def encode_window(self, window: WindowFrames) -> tuple[np.ndarray, np.ndarray]:
         """Pose features [10, M * D + 3] for the mapper and codes [10, M] of a window."""

@@ -9,8 +9,10 @@ from assistant.demos.library import Library
 from assistant.model.modeling_poise import PoiseForConditionalGeneration
 from data_prep.drills.commentary import compose_summary
 from training.language_samples import PerceivedClip, perceive
-from training.proficiency import cross_fit_scores
+from training.proficiency import Beside, ProficiencySettings, cross_fit_scores
 from training.run import Run, learner_poses
+from training.settings import build
+from training.streams import pool_streams
 from training.video_features import rendered_features
 
 
@@ -26,7 +28,12 @@ def perceived_clips(
     """
     drills, perception = run.pool("language"), run.perception()
     poses = learner_poses(drills, seed)
-    assessments = cross_fit_scores(perception.assessor, drills, poses)
+    settings = build(ProficiencySettings, run.recipe.proficiency)
+    streams = pool_streams(
+        run, "language", video_share=settings.video_share, gaze_share=settings.gaze_share
+    )
+    sources = Beside(streams=streams).sources(drills)
+    assessments = cross_fit_scores(perception.assessor, drills, poses, sources=sources)
     answers = [
         compose_summary(d, np.random.default_rng([seed, 9, i])) for i, d in enumerate(drills)
     ]

@@ -27,6 +27,7 @@ from prompts.vocabulary import (
     special_tokens,
 )
 from training.language_samples import TokenSample
+from training.precision import Precision, uses_bf16
 from training.progress import Progress
 from training.recipe import (
     LabellingSettings,
@@ -243,7 +244,7 @@ def train_steps(
     learning_rate: float,
     warmup: int,
     weight_decay: float,
-    precision: str,
+    precision: Precision,
     seed: int,
     progress: Progress,
 ) -> list[float]:
@@ -253,7 +254,7 @@ def train_steps(
         FloatingPointError: the loss is not finite; names the step.
     """
     accelerator = Accelerator(
-        mixed_precision=precision if precision == "bf16" else "no",
+        mixed_precision="bf16" if uses_bf16(precision) else "no",
         cpu=not torch.cuda.is_available(),
     )
     parameters = [p for p in model.parameters() if p.requires_grad]

@@ -28,6 +28,7 @@ from assistant.skeleton import (
     RIGHT_WRIST,
 )
 from training.pose_augmentation import augment
+from training.precision import autocast
 
 # Mean length of a 3D normal vector of unit variance per axis: sqrt(8 / pi).
 _MEAN_NORM: Final = (8 / np.pi) ** 0.5
@@ -131,7 +132,7 @@ def _fit(
     seen: list[tuple[float, float, int]] = []
     for step in range(settings.steps):
         noisy, clean = _batch(bodies, settings, generator)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=settings.bf16):
+        with autocast(settings.bf16):
             embeddings = tokenizer.encode(noisy).float()  # [B, M, D]
         restarted = 0
         if step < warmup:
@@ -140,7 +141,7 @@ def _fit(
             vectors, commitment, restarted = _quantise(
                 tokenizer, embeddings, settings, generator, step, warmup
             )
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=settings.bf16):
+        with autocast(settings.bf16):
             decoded = tokenizer.decode(vectors).float()
         error = (decoded - clean).pow(2).sum(dim=-1).add(1e-8).sqrt().mean()  # metres
         loss = error / tokenizer.spread + settings.commitment * commitment

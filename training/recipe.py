@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from assistant.errors import PoiseError
+from training.precision import Precision
 from training.settings import build, checked, faults_of, read_yaml
 
 # Whole numbers that may be 0; all others count something and are at least 1.
@@ -27,7 +28,8 @@ class DataSettings:
         language_performers: pool B, for calibration and the language model.
         validation_performers: thresholds and temperatures.
         library_performers: the expert library.
-        clips_per_performer: of pools A, B and validation.
+        stream_performers: films and gaze for Stage 1, unseen by the video encoder.
+        clips_per_performer: of every pool.
         distractor_share: share of distractor clips in pool A and validation.
         workers: processes that simulate and render.
     """
@@ -36,6 +38,7 @@ class DataSettings:
     language_performers: int = 400
     validation_performers: int = 80
     library_performers: int = 60
+    stream_performers: int = 80
     clips_per_performer: int = 8
     distractor_share: float = 0.25
     workers: int = 2
@@ -123,6 +126,7 @@ class LanguageSettings:
         demonstration_dropout: probability that F_t sees no demonstration.
         own_commentary_share: share of clips whose F_g and F_r follow the model's own commentary.
         video_share: share of clips that get video features.
+        precision: "auto" computes in bfloat16 where the machine does so natively.
     """
 
     steps: int = 900
@@ -134,7 +138,7 @@ class LanguageSettings:
     demonstration_dropout: float = 0.5
     own_commentary_share: float = 0.25
     video_share: float = 0.5
-    precision: Literal["bf16", "fp32"] = "bf16"
+    precision: Precision = "auto"
     projector: Literal["agp", "mlp"] = "agp"
     projector_hidden: int = 192
     mapper_hidden: int = 192

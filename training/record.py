@@ -9,6 +9,7 @@ from typing import Any
 
 from assistant.checkpoint import LANGUAGE_FOLDER
 from assistant.perception import POSE_TOKENIZER_FOLDER, PROFICIENCY_FOLDER, VIDEO_ENCODER_FOLDER
+from training.precision import uses_bf16
 from training.recipe import Recipe
 from training.run import WORK
 
@@ -24,6 +25,7 @@ def training_record(recipe: Recipe, folder: Path, seconds: Mapping[str, float]) 
         "seed": recipe.seed,
         "threads": recipe.threads,
         "machine": machine(),
+        "bf16": uses_bf16(recipe.language.precision),
         "minutes": round(sum(seconds.values()) / 60, 1),
         "stage_minutes": {name: round(value / 60, 2) for name, value in seconds.items()},
         "parameters": {part: stored_numbers(folder / part) for part in PARTS},

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from assistant.checkpoint import WORK_FOLDER
-from assistant.perception import Perception
+from assistant.perception import VIDEO_ENCODER_FOLDER, Perception
 from assistant.pose.normalise import NormalisedPose, normalise
+from assistant.video.encoder import VideoEncoder
 from data_prep.drills.noise import add_pose_noise
 from data_prep.drills.records import Drill
 from data_prep.drills.simulate import simulate_many
@@ -19,7 +20,7 @@ from training.progress import Progress
 from training.recipe import Recipe
 
 WORK = WORK_FOLDER
-POOLS = ("perception", "language", "validation", "library")
+POOLS = ("perception", "language", "validation", "library", "stream")
 SINGLE_VIEW_SHARE = 0.2
 
 
@@ -35,7 +36,7 @@ class Run:
 
     @cache  # noqa: B019  (one run lives as long as its process)
     def pool(self, name: str) -> list[Drill]:
-        """Simulated clips of one pool: perception, language, validation or library."""
+        """Simulated clips of one pool, named as its performers are in the recipe's `data`."""
         data = self.recipe.data
         performers = getattr(data, f"{name}_performers")
         number = POOLS.index(name)
@@ -57,6 +58,11 @@ class Run:
         """`work/<stage>.json`."""
         text = json.dumps(metrics, indent=1, sort_keys=True, default=float)
         (self.folder / WORK / f"{stage}.json").write_text(text + "\n", "utf-8")
+
+    def video_encoder(self) -> VideoEncoder | None:
+        """The frozen video encoder, where the run has one."""
+        folder = self.folder / VIDEO_ENCODER_FOLDER
+        return VideoEncoder.from_pretrained(folder) if folder.is_dir() else None
 
     def perception(self) -> Perception:
         """The frozen parts trained so far."""

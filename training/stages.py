@@ -16,6 +16,7 @@ from assistant.checkpoint import LIBRARY_FOLDER
 from assistant.perception import POSE_TOKENIZER_FOLDER, PROFICIENCY_FOLDER, VIDEO_ENCODER_FOLDER
 from assistant.pose.normalise import normalise
 from assistant.pose.tokenizer import PoseTokenizer
+from assistant.proficiency.streams import Streams
 from assistant.video.encoder import VideoEncoder
 from training.experts import experts
 from training.labelling import labelling_stage
@@ -23,11 +24,12 @@ from training.language_stage import language_stage
 from training.library import build_library
 from training.pose_tokenizer import PoseTokenizerSettings, train_pose_tokenizer
 from training.pretraining import pretrain_stage
-from training.proficiency import ProficiencySettings, train_proficiency
+from training.proficiency import Beside, ProficiencySettings, train_proficiency
 from training.progress import Progress
 from training.run import Run
 from training.settings import build
 from training.sparse_skill import sparse_skill_stage
+from training.streams import pool_streams
 from training.video_encoder import VideoEncoderSettings, train_video_encoder
 
 
@@ -61,23 +63,37 @@ def train_video_encoder_stage(run: Run) -> None:
 
 
 def train_proficiency_stage(run: Run) -> None:
-    """Stage 1 and prototypes on pool A; calibration on pool B; thresholds on validation."""
+    """Stage 1 and prototypes on pool A, with films and gaze of the pool `stream`; calibration on
+    pool B; thresholds on validation."""
     tokenizer = PoseTokenizer.from_pretrained(run.folder / POSE_TOKENIZER_FOLDER)
     progress = Progress("proficiency")
+    settings = build(ProficiencySettings, run.recipe.proficiency)
+    beside = Beside(run.pool("stream"), proficiency_streams(run, settings))
+    progress.say(f"{len(beside.streams)} clips with films or gaze")
     _, metrics = train_proficiency(
         run.pool("perception"),
         run.pool("language"),
         run.pool("validation"),
         tokenizer,
-        build(ProficiencySettings, run.recipe.proficiency),
+        settings,
         run.recipe.seed,
         run.folder / PROFICIENCY_FOLDER,
         progress.say,
         known=run.recipe.activities,
+        beside=beside,
     )
     run.write_metrics("proficiency", metrics)
     progress.say(_numbers({k: v for k, v in metrics.items() if isinstance(v, float)}))
     experts(run.pool("perception")).save(run.folder)
+
+
+def proficiency_streams(run: Run, settings: ProficiencySettings) -> dict[str, Streams]:
+    """Of the pool `stream` films and gaze of all clips, of pool A gaze, of the others a share."""
+    share = {"video_share": settings.video_share, "gaze_share": settings.gaze_share}
+    found = pool_streams(run, "stream", video_share=1.0, gaze_share=1.0)
+    found |= pool_streams(run, "perception", video_share=0.0, gaze_share=1.0)
+    found |= pool_streams(run, "language", **share)
+    return found | pool_streams(run, "validation", **share)
 
 
 def _numbers(values: dict[str, float]) -> str:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from assistant.errors import PoiseError
 from assistant.video.encoder import VideoEncoder
 from data_prep.drills.records import Drill
+from training.precision import autocast
 from training.video_heads import TrainingHeads
 from training.video_report import fit_and_report
 from training.video_windows import Windows, foreign_films, render_windows
@@ -234,7 +235,7 @@ def _loss(
     films[:foreign] = foreign_films(films[:foreign], rng)
     pixels = torch.from_numpy(films).permute(0, 1, 4, 2, 3).float() / 255  # [B, T, 3, S, S]
     pixels = encoder.normalise(vary_colours(pixels, rng))
-    with torch.autocast("cpu", torch.bfloat16, enabled=settings.bf16):
+    with autocast(settings.bf16):
         tokens = encoder.tokens(pixels)
     losses = heads.losses(tokens.float(), batch, foreign)
     weights = {

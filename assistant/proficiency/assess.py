@@ -1,4 +1,6 @@
-"""Assess clips: span, activity, level evidence, region polarities and moments, from a pose.
+"""Assess clips: span, activity, level evidence, region polarities and moments.
+
+From a pose, and from ego, exo and gaze streams where a clip has them.
 
 `Assessor` holds the trained parts (Stage 1, open set, prototypes, calibration) and is one folder:
 `proficiency.safetensors` and `proficiency.json`. The whole clip is read once to find the active
@@ -6,7 +8,7 @@ span; the span, normalised anew, is what is judged.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -25,6 +27,7 @@ from assistant.pose.normalise import (
     normalise,
 )
 from assistant.proficiency.activity import OpenSet, active_span
+from assistant.proficiency.aspects import MODALITIES
 from assistant.proficiency.coral import (
     STREAMS,
     Calibration,
@@ -39,15 +42,20 @@ from assistant.proficiency.moments import (
     moments_of,
     skill_weights,
 )
-from assistant.proficiency.pdm import PrototypeBank, action_dynamics
+from assistant.proficiency.pdm import PrototypeBank, action_dynamics, proposal_dynamics
 from assistant.proficiency.sparse_skill import SparseSkillExtractor
 from assistant.proficiency.stage1 import GLOBAL_POOL, Stage1, Stage1Config, Stage1Output
+from assistant.proficiency.stage1_run import run_stage1
+from assistant.proficiency.streams import Streams, stage1_streams
 from prompts.vocabulary import NEEDS_IMPROVEMENT, REGIONS
 
 WEIGHTS_FILE: Final = "proficiency.safetensors"
 CONFIG_FILE: Final = "proficiency.json"
 SCORE_SIZE: Final = 14
-_FRAMES_PER_BATCH: Final = 8000
+
+
+# What a clip brings beside its pose, asked for once its active span (seconds) is known.
+StreamSource = Callable[[tuple[float, float]], Streams]
 
 
 class FrameEncoder(Protocol):
@@ -69,6 +77,7 @@ class Assessment:
         u, pdm: normalised and raw margin per stream of `STREAMS`, None where absent.
         regions: [6, 3] probabilities of the polarities; features: [7, P], global last.
         moments: heaviest 2 s windows, heaviest first; region_moments: the heaviest per region.
+        modalities: what Stage 1 read, "pose" and any of ego, exo and gaze.
     """
 
     activity: str
@@ -84,6 +93,7 @@ class Assessment:
     features: np.ndarray
     moments: tuple[Moment, ...]
     region_moments: Mapping[str, Moment]
+    modalities: tuple[str, ...] = ("pose",)
 
     @property
     def stage1_features(self) -> np.ndarray:
@@ -103,11 +113,10 @@ class Assessment:
             return None
         return REGIONS[int(np.where(faulty, self.regions[:, NEEDS_IMPROVEMENT], -1.0).argmax())]
 
-    def score_vector(self, *, gaze: bool = False) -> np.ndarray:
+    def score_vector(self) -> np.ndarray:
         """[p_base(4), q(3), u_ego, u_exo, u_pose, presence of ego, exo, gaze, pose], float32."""
-        present = {stream: self.u.get(stream) is not None for stream in STREAMS}
         u = [0.0 if self.u.get(stream) is None else self.u[stream] for stream in STREAMS]
-        presence = [present["ego"], present["exo"], gaze, present["pose"]]
+        presence = [modality in self.modalities for modality in MODALITIES]
         return np.concatenate([self.p_base, self.q, u, presence]).astype(np.float32)
 
 
@@ -148,24 +157,32 @@ class Assessor:
         *,
         activity: str | None = None,
         find_span: bool = True,
+        sources: Sequence[StreamSource | None] | None = None,
     ) -> list[Assessment]:
         """Clips of any rate and length, in batches of similar length.
 
         Args:
             activity: judge them as this known activity; None finds it out.
             find_span: False when the clips are already cut to the active part.
+            sources: the ego, exo and gaze streams of each clip, in the clip's seconds.
         Raises:
             PoiseError: for an activity that the model does not know.
         """
         choice = None if activity is None else self._index(activity)
         spans = self.find_spans(poses, choice) if find_span else [None] * len(poses)
         cuts = [p if s is None else recrop(p, s) for p, s in zip(poses, spans, strict=True)]
-        outputs = run_stage1(self.stage1, [frame_features(cut) for cut in cuts])
-        found: list[Assessment] = []
-        for pose, cut, span, output in zip(poses, cuts, spans, outputs, strict=True):
-            whole = span or (0.0, pose.duration)
-            found.append(self._judge(cut, whole, output, choice))
-        return found
+        wholes = [span or (0.0, p.duration) for p, span in zip(poses, spans, strict=True)]
+        streams: list[Streams] = [{} for _ in poses]
+        if sources is not None:
+            streams = [
+                {} if source is None else dict(source(whole))
+                for source, whole in zip(sources, wholes, strict=True)
+            ]
+        beside = [stage1_streams(s, w) for s, w in zip(streams, wholes, strict=True)]
+        outputs = run_stage1(self.stage1, [frame_features(cut) for cut in cuts], beside, choice)
+        return [
+            self._judge(*each, choice) for each in zip(cuts, streams, wholes, outputs, strict=True)
+        ]
 
     def find_spans(
         self, poses: Sequence[NormalisedPose], choice: int | None = None
@@ -176,22 +193,30 @@ class Assessor:
         return [active_span(frame_known(output, known), PERCEPTION_FPS) for output in outputs]
 
     def margins(
-        self, features: np.ndarray | None, activity: str, weights: np.ndarray
+        self,
+        features: np.ndarray | None,
+        activity: str,
+        weights: np.ndarray,
+        streams: Streams | None = None,
     ) -> dict[str, float | None]:
-        """Raw margin per stream, annotation-free; only the pose's stream exists yet.
+        """Raw margin per stream, annotation-free; None for a stream that is not there.
 
         Args:
             features: [T, D] frame embeddings of the pose; weights: [T] of the frames, sum 1.
+            streams: ego and exo, which are scored at uniform proposals.
         """
-        bank = self.banks.get("pose")
-        margin = None
-        if bank is not None and features is not None:
-            times, shares = margin_windows(
-                self.moment_settings.proposals, weights, len(features), PERCEPTION_FPS
-            )
-            z = np.stack([action_dynamics(features, PERCEPTION_FPS, t) for t in times])
-            margin = bank.annotation_free(z, activity, shares)
-        return {"ego": None, "exo": None, "pose": margin}
+        found: dict[str, float | None] = dict.fromkeys(STREAMS)
+        for name, bank in self.banks.items():
+            if name == "pose" and features is not None:
+                times, shares = margin_windows(
+                    self.moment_settings.proposals, weights, len(features), PERCEPTION_FPS
+                )
+                z = np.stack([action_dynamics(features, PERCEPTION_FPS, t) for t in times])
+                found[name] = bank.annotation_free(z, activity, shares)
+            elif streams and name in streams:
+                values, fps = streams[name].values.astype(np.float64), streams[name].fps
+                found[name] = bank.annotation_free(proposal_dynamics(values, fps), activity)
+        return found
 
     def frame_weights(self, output: Stage1Output, features: np.ndarray | None) -> np.ndarray:
         """Weights [T] of a cut clip's frames, sum 1, by the source that the settings name.
@@ -220,6 +245,7 @@ class Assessor:
     def _judge(
         self,
         cut: NormalisedPose,
+        streams: Streams,
         span: tuple[float, float],
         output: Stage1Output,
         choice: int | None,
@@ -233,7 +259,7 @@ class Assessor:
         p_base = torch.softmax(output.level.double() / self.temperature, dim=-1).numpy()
         embedded = None if self.frame_encoder is None else embed_frames(self.frame_encoder, cut)
         weights = self.frame_weights(output, embedded)
-        pdm = self.margins(embedded, activity, weights)
+        pdm = self.margins(embedded, activity, weights, streams)
         u = self.calibration.normal_scores(pdm, activity)
         attention = output.attention[0]  # [7, T]
         return Assessment(
@@ -252,6 +278,7 @@ class Assessor:
             region_moments={
                 region: moments_of(attention[i], span, 1)[0] for i, region in enumerate(REGIONS)
             },
+            modalities=("pose", *(name for name in MODALITIES if name in streams)),
         )
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -350,45 +377,3 @@ def embed_frames(encoder: FrameEncoder, pose: NormalisedPose) -> np.ndarray:
     joints = pose.resample(PERCEPTION_FPS).joints * (REFERENCE_SCALE / pose.scale)
     embedded = encoder.encode(torch.from_numpy(joints.astype(np.float32)))
     return embedded.flatten(1).double().numpy()
-
-
-@torch.inference_mode()
-def run_stage1(net: Stage1, features: Sequence[np.ndarray]) -> list[Stage1Output]:
-    """Run clips [F_i, D] in batches of similar length; each output is a batch of one, unpadded."""
-    order = sorted(range(len(features)), key=lambda i: len(features[i]))
-    found: dict[int, Stage1Output] = {}
-    while order:
-        longest = len(features[order[-1]])
-        size = max(_FRAMES_PER_BATCH // longest, 1)
-        batch, order = order[-size:], order[:-size]
-        padded, valid = pad([features[i] for i in batch])
-        output = net(padded, valid)
-        for row, i in enumerate(batch):
-            found[i] = _row(output, row, len(features[i]))
-    return [found[i] for i in range(len(features))]
-
-
-def pad(features: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Clips [F_i, D] -> [B, T, D] zero-padded and the mask [B, T]."""
-    longest = max(len(f) for f in features)
-    padded = torch.zeros(len(features), longest, features[0].shape[1])
-    valid = torch.zeros(len(features), longest, dtype=torch.bool)
-    for row, clip in enumerate(features):
-        padded[row, : len(clip)] = torch.from_numpy(clip)
-        valid[row, : len(clip)] = True
-    return padded, valid
-
-
-def _row(output: Stage1Output, row: int, frames: int) -> Stage1Output:
-    one = slice(row, row + 1)
-    return Stage1Output(
-        level=output.level[one],
-        activity=output.activity[one],
-        polarity=output.polarity[one],
-        features=output.features[one],
-        action=output.action[one, :frames],
-        frame_activity=output.frame_activity[one, :frames],
-        attention=output.attention[one, :, :frames],
-        faults=output.faults[one],
-        severity=output.severity[one],
-    )

@@ -1,16 +1,19 @@
-"""Stage 1: one small network from pose features to level, region polarities and activity.
+"""Stage 1: from pose features, and ego, exo and gaze streams where there are any, to level,
+region polarities and activity.
 
 Frame features [B, T, D] at `PERCEPTION_FPS` go through a dilated residual stack (receptive field
 about 2.5 s). Every frame says whether it lies in a repetition and which activity it looks like;
 six region poolings and one global pooling, softly restricted to frames inside repetitions, give
-the polarities, the level, the activity and the features that the language model reads.
+the polarities, the activity and the features that the language model reads. The frames are also
+the pose sequence of Look Closer's aspect experts and router (`look_closer.py`), which give the
+level; the fault heads add theirs to it (`Stage1Config.fault_evidence`).
 
 Padded frames never reach a valid one: they are zeroed before every mixing in time and get no
 attention, so a clip alone equals its row in any batch.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +21,12 @@ from torch import Tensor, nn
 
 from assistant.errors import PoiseError
 from assistant.levels import N_LEVELS
+from assistant.proficiency.look_closer import (
+    LookCloser,
+    LookCloserConfig,
+    LookCloserOutput,
+    Streams,
+)
 from prompts.vocabulary import POLARITIES, REGIONS
 
 N_POOLS: Final = len(REGIONS) + 1  # six regions and, last, the whole body
@@ -35,7 +44,9 @@ class Stage1Config:
         activities: names the activity head knows, the drills that can be judged first.
         known: how many of them can be judged.
         faults: names of the faults of the auxiliary head, which is trained on drills.
-        fault_evidence: a severity head beside it, and the level head reads both.
+        fault_evidence: a severity head beside it, and a level head that reads both.
+        look_closer: aspect experts and router, whose sequence "pose" is this network's; None:
+            the level comes from the poolings alone.
         width: channels; dilations: one residual block each, in frames of 1/15 s.
         mean_values, spread_values: numbers a pooling keeps of weighted mean and deviation.
     """
@@ -50,8 +61,11 @@ class Stage1Config:
     mean_values: int = 48
     spread_values: int = 16
     dropout: float = 0.1
+    look_closer: LookCloserConfig | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.look_closer, dict):
+            object.__setattr__(self, "look_closer", LookCloserConfig(**self.look_closer))
         object.__setattr__(self, "activities", tuple(self.activities))
         object.__setattr__(self, "faults", tuple(self.faults))
         object.__setattr__(self, "dilations", tuple(self.dilations))
@@ -62,6 +76,12 @@ class Stage1Config:
             wrong.append(f"spread_values {self.spread_values} above mean_values")
         if min(self.features, self.width, *self.dilations) < 1:
             wrong.append("features, width and dilations must be at least 1")
+        if self.look_closer is not None and (
+            self.look_closer.sizes.get("pose") != self.width
+            or "pose" not in self.look_closer.given
+            or self.look_closer.activities != self.known
+        ):
+            wrong.append("look_closer without this network's pose sequence and known activities")
         if wrong:
             raise PoiseError("Stage 1 configuration", got="; ".join(wrong))
 
@@ -89,6 +109,21 @@ class Stage1Output:
     attention: Tensor  # [B, 7, T], sums to 1 over valid frames
     faults: Tensor  # [B, n_faults] logits
     severity: Tensor  # [B, n_faults] of a fault if it is there, about 0..1
+    look_closer: LookCloserOutput | None = None
+
+    def row(self, index: int, frames: int) -> "Stage1Output":
+        """One clip of the batch as a batch of one, without its padding."""
+        one = slice(index, index + 1)
+        kept: dict[str, Any] = {}
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                kept[name] = value[one]
+            elif value is not None:
+                kept[name] = LookCloserOutput(**{k: v[one] for k, v in vars(value).items()})
+        for name in ("action", "frame_activity"):
+            kept[name] = kept[name][:, :frames]
+        kept["attention"] = kept["attention"][:, :, :frames]
+        return Stage1Output(**kept)
 
 
 class DilatedBlock(nn.Module):
@@ -141,15 +176,32 @@ class Stage1(nn.Module):
         read = flat + 2 * names if config.fault_evidence else flat
         if config.fault_evidence:
             self.severity = nn.Linear(flat, max(names, 1))
-        self.level = nn.Sequential(nn.Linear(read, width), nn.GELU(), nn.Linear(width, N_LEVELS))
+        if config.fault_evidence or config.look_closer is None:
+            self.level = nn.Sequential(
+                nn.Linear(read, width), nn.GELU(), nn.Linear(width, N_LEVELS)
+            )
+        if config.look_closer is not None:
+            self.look_closer = LookCloser(config.look_closer)
 
     def standardise(self, mean: Tensor, std: Tensor) -> None:
         """Set the input statistics [D], [D] of the training frames."""
         self.feature_mean.copy_(mean)
         self.feature_std.copy_(std.clamp_min(1e-3))
 
-    def forward(self, features: Tensor, valid: Tensor) -> Stage1Output:
-        """features [B, T, D], valid [B, T] bool with at least one True a row."""
+    def forward(
+        self,
+        features: Tensor,
+        valid: Tensor,
+        streams: Streams | None = None,
+        known_activity: Tensor | None = None,
+    ) -> Stage1Output:
+        """One batch.
+
+        Args:
+            features: [B, T, D] of the pose; valid: [B, T] bool with at least one True a row.
+            streams: ego, exo and gaze of the clips that have them.
+            known_activity: [B] which known activity routes; None takes the most probable one.
+        """
         keep = valid.unsqueeze(-1).to(features.dtype)  # [B, T, 1]
         x = (features - self.feature_mean) / self.feature_std * keep
         h = self.stem(x)
@@ -162,9 +214,13 @@ class Stage1(nn.Module):
         flat = self.dropout(pooled.flatten(1))
         regions = [head(pooled[:, i]) for i, head in enumerate(self.polarity)]
         faults, severity, evidence = self._evidence(flat)
+        activity = self.activity(pooled[:, GLOBAL_POOL]).float()
+        if known_activity is None:
+            known_activity = activity[:, : self.config.known].argmax(dim=1)
+        looked = self._look_closer(h, valid, streams or {}, known_activity)
         return Stage1Output(
-            level=self.level(evidence).float(),
-            activity=self.activity(pooled[:, GLOBAL_POOL]).float(),
+            level=self._level(evidence, looked),
+            activity=activity,
             polarity=torch.stack(regions, dim=1).float(),
             features=pooled,
             action=action,
@@ -172,7 +228,24 @@ class Stage1(nn.Module):
             attention=attention,
             faults=faults,
             severity=severity,
+            look_closer=looked,
         )
+
+    def _look_closer(
+        self, h: Tensor, valid: Tensor, streams: Streams, known_activity: Tensor
+    ) -> LookCloserOutput | None:
+        if self.config.look_closer is None:
+            return None
+        everything: dict[str, tuple[Tensor, Tensor]] = {**streams, "pose": (h, valid)}
+        return self.look_closer(everything, known_activity)
+
+    def _level(self, evidence: Tensor, looked: LookCloserOutput | None) -> Tensor:
+        """W_o e_bar of Look Closer and, ours, what faults and their severities add: [B, 4]."""
+        if looked is None:
+            return self.level(evidence).float()
+        if not self.config.fault_evidence:
+            return looked.level
+        return looked.level + self.level(evidence).float()
 
     def _evidence(self, flat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Fault logits [B, n], severities [B, n] (0 without that head), the level's input."""

@@ -52,13 +52,19 @@ def dense_streams(
     times = dense_times(span)
     found = {}
     for modality, film in chosen.items():
-        if film is None:
+        if film is None or not _looks_known(encoder, film, span):
             continue
         pictures = np.stack([p for _, p in frames(film, times, max_side=encoder.film_side)])
         features = encoder.encode_dense(pictures)
         if known_film(encoder, features):
             found[modality] = Stream(features, VIDEO_FPS, span[0])
     return found
+
+
+def _looks_known(encoder: VideoEncoder, film: Path, span: tuple[float, float]) -> bool:
+    """Whether one input of the span passes: reading it densely would else be in vain."""
+    pictures = span_pictures(film, span, encoder.frames, encoder.film_side)
+    return bool(encoder.in_distribution(encoder.encode(pictures[None]))[0])
 
 
 def known_film(encoder: VideoEncoder, features: np.ndarray) -> bool:

@@ -82,7 +82,7 @@ def write(folder: Path, text: str) -> str:
         ("name: x\nactivities: [5]", "activities is [5], expected a list of str"),
         ("name: x\nactivities: []", "expected a list of str"),
         ("name: x\nactivities: [dancing]", "'dancing', expected some of bodyweight_squat"),
-        ("name: x\nlanguage: {precision: fp16}", "'fp16', expected bf16 or fp32"),
+        ("name: x\nlanguage: {precision: fp16}", "'fp16', expected auto or bf16 or fp32"),
         ("name: x\nlanguage: {projector: perceiver}", "'perceiver', expected agp or mlp"),
         ("name: x\nlanguage: {batch_size: 0}", "language.batch_size is 0, expected at least 1"),
         ("name: x\nlanguage: {video_share: 1.5}", "language.video_share is 1.5, expected at most"),

@@ -3,9 +3,10 @@
 from training.proficiency.calibration import cross_fit_scores, fit_temperature
 from training.proficiency.metrics import by_condition, evaluate_proficiency
 from training.proficiency.settings import ProficiencySettings
-from training.proficiency.train import train_proficiency
+from training.proficiency.train import Beside, train_proficiency
 
 __all__ = [
+    "Beside",
     "ProficiencySettings",
     "by_condition",
     "cross_fit_scores",

@@ -9,7 +9,7 @@ from scipy.optimize import minimize_scalar
 
 from assistant.errors import PoiseError
 from assistant.pose.normalise import NormalisedPose, normalise
-from assistant.proficiency.assess import Assessment, Assessor
+from assistant.proficiency.assess import Assessment, Assessor, StreamSource
 from assistant.proficiency.coral import PAPER_C, Form, fit_calibration
 from data_prep.drills.records import Drill
 from training.proficiency.settings import ProficiencySettings
@@ -22,10 +22,11 @@ def calibrate(
     drills: Sequence[Drill],
     poses: Sequence[NormalisedPose],
     settings: ProficiencySettings,
+    sources: Sequence[StreamSource | None] | None = None,
 ) -> None:
     """Fit temperature, CDFs and ordinal head on clips of performers that Stage 1 never saw."""
     assessor.temperature = 1.0
-    assessments = _as_named(assessor, drills, poses)
+    assessments = _as_named(assessor, drills, poses, sources)
     levels = np.array([d.level for d in drills])
     p = np.stack([a.p_base for a in assessments])
     assessor.temperature = fit_temperature(np.log(np.maximum(p, 1e-12)), levels)
@@ -37,15 +38,18 @@ def calibrate(
 
 
 def _as_named(
-    assessor: Assessor, drills: Sequence[Drill], poses: Sequence[NormalisedPose]
+    assessor: Assessor,
+    drills: Sequence[Drill],
+    poses: Sequence[NormalisedPose],
+    sources: Sequence[StreamSource | None] | None = None,
 ) -> list[Assessment]:
     """Assessments with the true activity given, in the order of the drills."""
     found: dict[int, Assessment] = {}
     for activity in assessor.activities:
         mine = [i for i, d in enumerate(drills) if d.activity == activity]
-        for i, a in zip(mine, assessor.assess_many([poses[i] for i in mine], activity=activity),
-                        strict=True):  # fmt: skip
-            found[i] = a
+        beside = None if sources is None else [sources[i] for i in mine]
+        assessed = assessor.assess_many([poses[i] for i in mine], activity=activity, sources=beside)
+        found |= dict(zip(mine, assessed, strict=True))
     return [found[i] for i in range(len(drills))]
 
 
@@ -72,18 +76,20 @@ def cross_fit_scores(
     *,
     form: Form = "regressions",
     c: float = PAPER_C,
+    sources: Sequence[StreamSource | None] | None = None,
 ) -> list[Assessment]:
     """Assess pool-B clips with u and q fitted on the other four fifths of their performers.
 
     Args:
         drills: clips with a level, of performers that Stage 1 has not seen.
         poses: what is assessed of each clip (noise added); None takes the clean pose.
+        sources: the streams beside the pose.
     Returns:
         One assessment a clip; score_vector(), regions and features are out-of-sample.
     """
     if poses is None:
         poses = [normalise(drill.pose) for drill in drills]
-    assessments = _as_named(assessor, drills, poses)
+    assessments = _as_named(assessor, drills, poses, sources)
     fold = folds_by_participant([d.participant_id for d in drills])
     p_base = np.stack([a.p_base for a in assessments])
     pdm = [a.pdm for a in assessments]

@@ -4,7 +4,7 @@ Every example is one drill cut, stretched, tilted, made noisy and sometimes join
 motion, as frame features with the targets that still hold after that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +18,15 @@ from assistant.pose.normalise import (
     normalise,
     rotate_yaw,
 )
+from assistant.proficiency.aspects import (
+    ASPECT_REGIONS,
+    ASPECTS,
+    NOVICE_LIKE,
+    UNKNOWN,
+    aspect_labels,
+)
+from assistant.proficiency.streams import Stream, Streams, stage1_streams
+from data_prep.drills.faults import FAULTS
 from data_prep.drills.noise import add_pose_noise
 from prompts.vocabulary import NEEDS_IMPROVEMENT, REGIONS
 from training.proficiency.unnamed import UNNAMED, join, stretch, tilt
@@ -69,6 +78,8 @@ class Example:
         activity, level: one number; polarity: [6]; faults: [n_faults] 0/1 or IGNORE.
         severity: [n_faults] 0..1, 0 where the fault is not there.
         where: [6, T] True on frames of a fault of the region.
+        aspects: [4] pseudo-labels of Look Closer's aspects.
+        streams: ego, exo and gaze [F, D] at their own rates; those that the clip has.
     """
 
     features: np.ndarray
@@ -80,6 +91,8 @@ class Example:
     faults: np.ndarray
     severity: np.ndarray
     where: np.ndarray
+    aspects: np.ndarray
+    streams: Mapping[str, np.ndarray]
 
 
 def fault_key(activity: str, name: str) -> str:
@@ -103,12 +116,14 @@ def make_example(
     activities: Sequence[str],
     faults: Sequence[str],
     others: Sequence["Drill"] = (),
+    streams: Streams | None = None,
 ) -> Example:
     """One disturbed example.
 
     Args:
         activities, faults: the names of the heads, in order.
         others: distractor drills that may be joined before or after.
+        streams: of the drill, in its seconds; an example joined to another motion loses them.
     """
     cut = _cut(drill, rng, disturbance)
     tempo = float(np.exp(rng.uniform(-1, 1) * np.log1p(disturbance.tempo)))
@@ -117,12 +132,27 @@ def make_example(
     if others and drill.level is not None and rng.random() < disturbance.joined_share:
         other = others[int(rng.integers(len(others)))].pose
         pose, before = join(pose, other, rng, ahead=bool(rng.random() < 0.7))
+        streams = None
     else:
         before = 0
+    beside = _cut_streams(streams or {}, (cut.start, cut.end), tempo)
     times = cut.start + (np.arange(len(pose)) - before) * tempo / PERCEPTION_FPS
     inside = (np.arange(len(pose)) >= before) & (np.arange(len(pose)) < before + own)
     features = frame_features(_disturb(pose, rng, disturbance))
-    return _targets(drill, features, times, inside, (cut.start, cut.end), activities, faults)
+    targets = (features, times, inside, (cut.start, cut.end), activities, faults)
+    return replace(_targets(drill, *targets), streams=beside)
+
+
+def _cut_streams(
+    streams: Streams, span: tuple[float, float], tempo: float
+) -> dict[str, np.ndarray]:
+    """What Stage 1 reads of the part `span` of a drill that is played `tempo` times as fast."""
+    found = {}
+    for name, stream in streams.items():
+        cut = stream.crop(span)
+        if cut is not None:
+            found[name] = Stream(cut.values, cut.fps * tempo)
+    return stage1_streams(found, (0.0, float("inf")))
 
 
 def _cut(drill: "Drill", rng: np.random.Generator, disturbance: Disturbance) -> _Cut:
@@ -194,6 +224,7 @@ def _targets(
     present = np.full(len(faults), IGNORE)
     severity = np.zeros(len(faults), dtype=np.float32)
     where = np.zeros((len(REGIONS), frames), dtype=bool)
+    aspects = np.full(len(ASPECTS), IGNORE)
     if known:
         seen = [f for f in drill.faults if f.start >= kept[0] - 0.1 and f.end <= kept[1] + 0.1]
         gone = {f.region for f in drill.faults} - {f.region for f in seen}
@@ -201,6 +232,7 @@ def _targets(
         level = drill.level if complete and drill.level is not None else IGNORE
         for row, region in enumerate(REGIONS):
             polarity[row] = IGNORE if region in gone else drill.regions[region]
+        aspects = _aspects(drill, {f.name for f in seen}, gone)
         present[:] = 0
         for fault in seen:
             column = list(faults).index(fault_key(drill.activity, fault.name))
@@ -211,5 +243,27 @@ def _targets(
             )
     return Example(
         features, action, frame_activity, index, level,
-        polarity, present, severity, where,
+        polarity, present, severity, where, aspects, {},
     )  # fmt: skip
+
+
+def timing_faults(activity: str) -> frozenset[str]:
+    """Names of the activity's faults that are measured in seconds."""
+    return frozenset(spec.name for spec in FAULTS.get(activity, ()) if spec.unit == "s")
+
+
+def _aspects(drill: "Drill", seen: set[str], gone: set[str]) -> np.ndarray:
+    """Pseudo-labels [4] of what is left of a drill; IGNORE where a region's faults were cut away.
+
+    Args:
+        seen: names of the faults inside the cut; gone: regions that lost one.
+    """
+    slow = timing_faults(drill.activity)
+    labels = aspect_labels(drill.regions, timing=NOVICE_LIKE if seen & slow else UNKNOWN)
+    for row, regions in enumerate(ASPECT_REGIONS.values()):
+        if gone & set(regions):
+            labels[row] = IGNORE
+    cut = {f.name for f in drill.faults} - seen
+    if cut & slow:
+        labels[list(ASPECTS).index("timing")] = IGNORE
+    return labels

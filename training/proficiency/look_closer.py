@@ -16,6 +16,7 @@ from assistant.errors import PoiseError
 from assistant.proficiency.aspects import ASPECTS, EXPERT_LIKE, NOVICE_LIKE, activity_prior
 from assistant.proficiency.look_closer import LookCloser, LookCloserConfig, LookCloserOutput
 from assistant.proficiency.pdm import LOWEST_HIGH_LEVEL
+from training.precision import autocast
 
 IGNORE: Final = -100
 # section III-A
@@ -191,7 +192,7 @@ def _step(
     level = torch.tensor([clip.level for clip in batch])
     places = [list(ASPECTS).index(a) for a in net.config.branches] if net.config.aspects else []
     aspects = torch.from_numpy(np.stack([clip.aspects[places] for clip in batch])).long()
-    with torch.autocast("cpu", torch.bfloat16, enabled=settings.bf16):
+    with autocast(settings.bf16):
         out = net(streams, activity)
     losses = look_closer_losses(out, activity, level, aspects)
     total = losses["class"] + settings.router * losses["router"]

@@ -7,7 +7,7 @@ import numpy as np
 
 from assistant.pose.normalise import NormalisedPose, normalise
 from assistant.proficiency.activity import auroc
-from assistant.proficiency.assess import Assessment, Assessor
+from assistant.proficiency.assess import Assessment, Assessor, StreamSource
 from data_prep.drills.records import Drill
 from prompts.vocabulary import NEEDS_IMPROVEMENT, REGIONS
 from training.proficiency.poses import noisy_poses, view_poses
@@ -38,6 +38,34 @@ def evaluate_proficiency(
             for name in sorted(set(kinds[~known]))
         }
     return metrics
+
+
+def with_streams(
+    assessor: Assessor,
+    drills: Sequence[Drill],
+    poses: Sequence[NormalisedPose],
+    sources: Sequence[StreamSource | None],
+) -> dict[str, Any]:
+    """Level figures of the clips that have streams: with the pose alone, and with each of them."""
+    mine = [i for i, d in enumerate(drills) if d.level is not None and sources[i] is not None]
+    levels = [drills[i].level for i in mine]
+    found: dict[str, Any] = {"n": len(mine)}
+    for name, kept in (("pose", ()), ("gaze", ("gaze",)), ("video", ("ego", "exo")),
+                       ("all", ("ego", "exo", "gaze"))):  # fmt: skip
+        chosen = [_only(sources[i], kept) for i in mine]
+        assessed = assessor.assess_many([poses[i] for i in mine], sources=chosen)
+        found[name] = level_metrics(assessed, levels)
+    return found
+
+
+def _only(source: StreamSource | None, names: Sequence[str]) -> StreamSource:
+    """The source restricted to some modalities."""
+
+    def restricted(span: tuple[float, float]) -> Mapping[str, Any]:
+        streams = {} if source is None else source(span)
+        return {name: stream for name, stream in streams.items() if name in names}
+
+    return restricted
 
 
 def _kind(drill: Drill) -> str:

@@ -7,8 +7,9 @@ import numpy as np
 
 from assistant.pose.normalise import NormalisedPose, frame_features
 from assistant.proficiency.activity import OpenSet, fit_gaussians, fit_score
-from assistant.proficiency.assess import Assessor, recrop, run_stage1
+from assistant.proficiency.assess import Assessor, recrop
 from assistant.proficiency.stage1 import GLOBAL_POOL
+from assistant.proficiency.stage1_run import run_stage1
 from data_prep.drills.records import Drill
 
 # Known clips of pool A that describe it to the open-set score; prototypes use all.

@@ -1,6 +1,6 @@
 """The prototype bank (Look Closer, section II-B), and margins of takes it has or has not seen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from assistant.pose.normalise import PERCEPTION_FPS, NormalisedPose
 from assistant.proficiency.assess import FrameEncoder, embed_frames
 from assistant.proficiency.pdm import Bucket, PrototypeBank, action_dynamics
+from assistant.proficiency.streams import Stream, Streams
 from data_prep.drills.records import Drill
 from training.proficiency.calibration import FOLDS, folds_by_participant
 
@@ -42,14 +43,33 @@ class Windows:
 def action_windows(
     drills: Sequence[Drill], poses: Sequence[NormalisedPose], encoder: FrameEncoder
 ) -> Windows:
-    """Windows centred on each annotated step of each repetition of the drills with a level."""
+    """Windows of the pose, centred on each annotated step of each repetition of the drills with a
+    level."""
+    embedded = [
+        Stream(embed_frames(encoder, pose), PERCEPTION_FPS) if drill.level is not None else None
+        for drill, pose in zip(drills, poses, strict=True)
+    ]
+    return _windows(drills, embedded)
+
+
+def video_windows(
+    drills: Sequence[Drill], streams: Mapping[str, Streams], name: str
+) -> Windows | None:
+    """As `action_windows` for the ego or the exo stream of the drills that have one; None where
+    none has."""
+    filmed = [streams.get(drill.sample_id, {}).get(name) for drill in drills]
+    return _windows(drills, filmed) if any(s is not None for s in filmed) else None
+
+
+def _windows(drills: Sequence[Drill], streams: Sequence[Stream | None]) -> Windows:
     dynamics, buckets, levels, people, takes = [], [], [], [], []
-    for take, (drill, pose) in enumerate(zip(drills, poses, strict=True)):
-        if drill.level is None:
+    for take, (drill, stream) in enumerate(zip(drills, streams, strict=True)):
+        if drill.level is None or stream is None:
             continue
-        features = embed_frames(encoder, pose)
         for when, name in action_times(drill):
-            dynamics.append(action_dynamics(features, PERCEPTION_FPS, when))
+            if not stream.start <= when < stream.end:
+                continue  # a film covers the first seconds of a long take
+            dynamics.append(action_dynamics(stream.values, stream.fps, when - stream.start))
             buckets.append((drill.activity, name))
             levels.append(drill.level)
             people.append(drill.participant_id)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from assistant.errors import PoiseError
 from assistant.proficiency.coral import PAPER_C, Form
 from training.proficiency.examples import Disturbance
+from training.proficiency.look_closer import PAPER_WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -19,13 +20,18 @@ class ProficiencySettings:
         learning_rate: peak of a one-cycle schedule; weight_decay: AdamW's.
         ema: decay of the averaged weights that are kept.
         root_drop: share of clips that lose the path over the ground in a step.
+        aspect_width: of Look Closer's evidence; 0 leaves aspect experts and router out.
+        stream_dropout: share of the ego, exo and gaze streams that a step leaves out.
+        gaze_share: share of pool B's clips whose gaze is known; video_share: of pool B, validation
+            and the pool `streams` the share of clips that are filmed.
+        aspect_weight, router_weight, consistency_weight: Look Closer's lambdas.
         polarity_weight ... where_weight: weights of the losses beside the level's.
         unnamed_share: nameless motions beside pool A and validation, per clip.
         view_noise: millimetres of single-view noise on half of the clips that fit the open set.
         calibration_noise: largest millimetres of slow noise on pool B and validation.
         fewest_windows: a bucket with fewer high or low windows takes the activity's prototypes.
         form: of the ordinal head; c: its inverse L2 strength.
-        bf16: autocast; disturbance: how examples are disturbed.
+        bf16: mixed precision where it is native; disturbance: how examples are disturbed.
     """
 
     width: int = 112
@@ -40,6 +46,13 @@ class ProficiencySettings:
     label_smoothing: float = 0.05
     ema: float = 0.995
     root_drop: float = 0.1
+    aspect_width: int = 64
+    stream_dropout: float = 0.3
+    gaze_share: float = 0.3
+    video_share: float = 0.15
+    aspect_weight: float = PAPER_WEIGHTS["aspect"]
+    router_weight: float = PAPER_WEIGHTS["router"]
+    consistency_weight: float = PAPER_WEIGHTS["consistency"]
     polarity_weight: float = 1.0
     fault_weight: float = 2.0
     activity_weight: float = 0.5

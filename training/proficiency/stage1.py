@@ -1,6 +1,6 @@
 """Train Stage 1 on disturbed examples: batches, losses, averaged weights."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +9,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from assistant.pose.normalise import FEATURE_DIM, ROOT_PRESENT_COLUMN, ROOT_VELOCITY_SLICE
+from assistant.proficiency.aspects import ASPECTS, activity_prior
+from assistant.proficiency.look_closer import LookCloserOutput
 from assistant.proficiency.stage1 import GLOBAL_POOL, Stage1, Stage1Config, Stage1Output
+from assistant.proficiency.stage1_run import StreamArrays, pad_streams
+from assistant.proficiency.streams import Streams
 from data_prep.drills.records import Drill
 from prompts.vocabulary import REGIONS
+from training.precision import autocast
 from training.proficiency.examples import IGNORE, Example, make_example
+from training.proficiency.look_closer import aspect_loss, consistency_loss, router_loss
 from training.proficiency.settings import ProficiencySettings
 from training.proficiency.unnamed import UNNAMED
 
@@ -20,14 +26,23 @@ Progress = Callable[[str], None]
 
 
 def make_examples(
-    drills: Sequence[Drill], config: Stage1Config, settings: ProficiencySettings, seed: int
+    drills: Sequence[Drill],
+    config: Stage1Config,
+    settings: ProficiencySettings,
+    seed: int,
+    streams: Mapping[str, Streams] | None = None,
 ) -> list[Example]:
-    """`copies` disturbed examples of every drill, in a fixed order."""
+    """`copies` disturbed examples of every drill, in a fixed order.
+
+    Args:
+        streams: by sample id what there is beside the pose.
+    """
+    streams = streams or {}
     others = [d for d in drills if d.level is None and d.activity != UNNAMED]
     return [
         make_example(
             drill, np.random.default_rng([seed, copy, i]), settings.disturbance,
-            config.activities, config.faults, others,
+            config.activities, config.faults, others, streams.get(drill.sample_id),
         )
         for copy in range(settings.copies)
         for i, drill in enumerate(drills)
@@ -46,6 +61,8 @@ def train_stage1(
     net = Stage1(config)
     frames = torch.from_numpy(np.concatenate([e.features for e in examples]))
     net.standardise(*_statistics(frames))
+    if config.look_closer is not None:
+        net.look_closer.set_prior(_prior(examples, config))
     averaged = {k: v.detach().clone() for k, v in net.state_dict().items()}
     optimiser = torch.optim.AdamW(
         net.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
@@ -80,6 +97,15 @@ def _statistics(frames: Tensor) -> tuple[Tensor, Tensor]:
     return mean, std
 
 
+def _prior(examples: Sequence[Example], config: Stage1Config) -> np.ndarray:
+    """pi [known, branches] from the pseudo-labels that hold whole."""
+    assert config.look_closer is not None
+    labelled = [e for e in examples if (e.aspects != IGNORE).all()]
+    places = [list(ASPECTS).index(a) for a in config.look_closer.branches]
+    labels = np.array([e.aspects[places] for e in labelled])
+    return activity_prior(labels, [e.activity for e in labelled], config.known)
+
+
 @torch.no_grad()
 def _average(averaged: dict[str, Tensor], net: Stage1, decay: float) -> None:
     for key, value in net.state_dict().items():
@@ -97,7 +123,9 @@ class _Batch:
     polarity: Tensor
     faults: Tensor
     severity: Tensor
+    aspects: Tensor
     where: Tensor
+    streams: dict[str, tuple[Tensor, Tensor]]
 
 
 def _batches(
@@ -140,18 +168,26 @@ def _collate(
         action[row, :frames] = example.action
         frame_activity[row, :frames] = example.frame_activity
         where[row, :, :frames] = example.where
+    kept = [_some(e.streams, settings.stream_dropout, rng) for e in examples]
     stacked = [np.array([getattr(e, name) for e in examples])
-               for name in ("activity", "level", "polarity", "faults", "severity")]  # fmt: skip
+               for name in ("activity", "level", "polarity", "faults", "severity",
+                            "aspects")]  # fmt: skip
     arrays = [features, valid, action, frame_activity, *stacked, where]
-    return _Batch(*(torch.from_numpy(a) for a in arrays))
+    return _Batch(*(torch.from_numpy(a) for a in arrays), streams=pad_streams(kept))
+
+
+def _some(streams: StreamArrays, dropout: float, rng: np.random.Generator) -> StreamArrays:
+    """The streams without a random share of them; the pose always stays."""
+    return {name: values for name, values in streams.items() if rng.random() >= dropout}
 
 
 def _loss(
     net: Stage1, batch: _Batch, settings: ProficiencySettings
 ) -> tuple[Tensor, dict[str, float]]:
     """The weighted sum of all losses, and each of them as a number."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=settings.bf16):
-        out = net(batch.features, batch.valid)
+    routed = batch.activity.clamp(max=net.config.known - 1)  # those of distractors do not count
+    with autocast(settings.bf16):
+        out = net(batch.features, batch.valid, batch.streams, routed)
     smoothing = settings.label_smoothing
     level = _cross_entropy(out.level, batch.level, smoothing)
     polarity = _cross_entropy(out.polarity.flatten(0, 1), batch.polarity.flatten(), 0.0)
@@ -174,7 +210,25 @@ def _loss(
     parts = {"level": level, "polarity": polarity, "activity": activity, "frame": frame,
              "action": action, "fault": fault, "severity": severity,
              "where": where}  # fmt: skip
+    if out.look_closer is not None:
+        known = (batch.activity < net.config.known).nonzero().squeeze(1)
+        looked = LookCloserOutput(**{k: v[known] for k, v in vars(out.look_closer).items()})
+        parts["aspect"] = aspect_loss(looked, _branch_labels(net, batch.aspects[known]))
+        parts["router"] = router_loss(looked, batch.activity[known])
+        parts["consistency"] = consistency_loss(looked, batch.level[known])
+        total = (
+            total
+            + settings.aspect_weight * parts["aspect"]
+            + settings.router_weight * parts["router"]
+            + settings.consistency_weight * parts["consistency"]
+        )
     return total, {k: float(v.detach()) for k, v in parts.items()}
+
+
+def _branch_labels(net: Stage1, aspects: Tensor) -> Tensor:
+    """Pseudo-labels [B, 4] of all aspects -> [B, R] of the network's branches."""
+    assert net.config.look_closer is not None
+    return aspects[:, [list(ASPECTS).index(a) for a in net.config.look_closer.branches]]
 
 
 def _cross_entropy(logits: Tensor, target: Tensor, smoothing: float) -> Tensor:

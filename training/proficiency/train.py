@@ -9,7 +9,8 @@ fitted without their own performer.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,44 @@ import numpy as np
 from assistant.errors import PoiseError
 from assistant.pose.normalise import FEATURE_DIM
 from assistant.proficiency.activity import OpenSet
-from assistant.proficiency.assess import Assessor, FrameEncoder
+from assistant.proficiency.assess import Assessor, FrameEncoder, StreamSource
 from assistant.proficiency.coral import Calibration, OrdinalHead
+from assistant.proficiency.look_closer import LookCloserConfig
 from assistant.proficiency.stage1 import Stage1, Stage1Config
+from assistant.proficiency.streams import Streams
 from data_prep.drills.records import Drill
 from training.proficiency.calibration import calibrate
 from training.proficiency.examples import fault_key
-from training.proficiency.metrics import evaluate_proficiency
+from training.proficiency.metrics import evaluate_proficiency, with_streams
 from training.proficiency.open_set import OPEN_SET_CLIPS, fit_known_features, fit_open_set
 from training.proficiency.poses import mixed_poses, noisy_poses
-from training.proficiency.prototypes import action_windows, fit_bank
+from training.proficiency.prototypes import action_windows, fit_bank, video_windows
 from training.proficiency.settings import ProficiencySettings
 from training.proficiency.stage1 import Progress, make_examples, train_stage1
 from training.proficiency.unnamed import make_unnamed
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What training knows of clips beside their poses.
+
+    Attributes:
+        filmed: drills of performers that neither the video encoder nor any other pool has seen,
+            all of them with films and gaze; they join pool A.
+        streams: ego, exo and gaze by sample id, of any pool.
+    """
+
+    filmed: Sequence[Drill] = ()
+    streams: Mapping[str, Streams] = field(default_factory=dict)
+
+    def sources(self, drills: Sequence[Drill]) -> list[StreamSource | None]:
+        """What the assessor asks for the streams of each drill."""
+        found = [self.streams.get(drill.sample_id) for drill in drills]
+        return [None if streams is None else _always(streams) for streams in found]
+
+
+def _always(streams: Streams) -> StreamSource:
+    return lambda span: streams
 
 
 def train_proficiency(
@@ -43,6 +69,7 @@ def train_proficiency(
     folder: str | Path | None,
     progress: Progress = print,
     known: Sequence[str] | None = None,
+    beside: Beside | None = None,
 ) -> tuple[Assessor, dict[str, Any]]:
     """Train all parts from a seed and write them to `folder` (unless None).
 
@@ -50,30 +77,40 @@ def train_proficiency(
         pool_a, pool_b, validation: drills with distractors among them; no shared performers.
         pose_tokenizer: embeds frames for the margin of the "pose" stream; None leaves it out.
         known: order of the activities that can be judged; None sorts those with a level.
+        beside: films and gaze; None trains on poses alone.
     Returns:
         The assessor, and metrics on the validation clips.
     Raises:
         PoiseError: when the pools share a performer.
     """
-    _check_pools(pool_a, pool_b, validation)
+    beside = beside or Beside()
+    _check_pools(pool_a, pool_b, validation, beside.filmed)
     started = time.monotonic()
 
     def say(text: str) -> None:
         progress(f"{text}, {time.monotonic() - started:.0f} s")
 
-    assessor = fit_open_set_model(pool_a, validation, settings, seed, say, known)
+    assessor = fit_open_set_model(pool_a, validation, settings, seed, say, known, beside)
     if pose_tokenizer is not None:
         assessor.frame_encoder = pose_tokenizer
         noisy_a = noisy_poses(pool_a, settings.calibration_noise, seed + 1)
         windows = action_windows(pool_a, noisy_a, pose_tokenizer)
         assessor.banks = {"pose": fit_bank(windows, settings.fewest_windows)}
         say(assessor.banks["pose"].describe())
+    for name in ("ego", "exo"):
+        films = video_windows(beside.filmed, beside.streams, name)
+        if films is not None:
+            assessor.banks[name] = fit_bank(films, settings.fewest_windows)
+            say(f"{name}: {assessor.banks[name].describe()}")
     scored = [d for d in pool_b if d.level is not None]
-    calibrate(assessor, scored, noisy_poses(scored, settings.calibration_noise, seed + 3), settings)
+    noisy_b = noisy_poses(scored, settings.calibration_noise, seed + 3)
+    calibrate(assessor, scored, noisy_b, settings, beside.sources(scored))
     say("calibrated")
     clips = with_unnamed(validation, settings, seed + 11)
     noisy_v = noisy_poses(clips, settings.calibration_noise, seed + 2)
     metrics = evaluate_proficiency(assessor, clips, noisy_v)
+    if beside.streams:
+        metrics["with_streams"] = with_streams(assessor, clips, noisy_v, beside.sources(clips))
     metrics["train_seconds"] = time.monotonic() - started
     if folder is not None:
         assessor.save_pretrained(folder)
@@ -87,8 +124,10 @@ def fit_open_set_model(
     seed: int,
     progress: Progress = print,
     known: Sequence[str] | None = None,
+    beside: Beside | None = None,
 ) -> Assessor:
     """Stage 1 on pool A and the open-set score on validation; prototypes and CORAL are missing."""
+    beside = beside or Beside()
     known = known or sorted({d.activity for d in pool_a if d.level is not None})
     clips = with_unnamed(pool_a, settings, seed + 10)
     others = sorted({d.activity for d in clips} - set(known))
@@ -101,8 +140,11 @@ def fit_open_set_model(
         width=settings.width,
         dilations=settings.dilations,
         dropout=settings.dropout,
+        look_closer=_look_closer(beside.streams, len(known), settings),
     )
-    examples = make_examples(clips, config, settings, seed)
+    examples = make_examples(clips, config, settings, seed, beside.streams)
+    if beside.filmed:
+        examples += make_examples(beside.filmed, config, settings, seed + 5, beside.streams)
     progress(f"{len(examples)} examples")
     assessor = _untuned(train_stage1(examples, config, settings, seed, progress))
     known_a = [d for d in pool_a if d.level is not None][:OPEN_SET_CLIPS]
@@ -112,6 +154,25 @@ def fit_open_set_model(
     odd = with_unnamed(validation, settings, seed + 11)
     assessor.open_set = fit_open_set(assessor, gaussians, odd, mixed_poses(odd, settings, seed + 4))
     return assessor
+
+
+def _look_closer(
+    streams: Mapping[str, Streams], known: int, settings: ProficiencySettings
+) -> LookCloserConfig | None:
+    """Aspect experts over the pose and whatever else any clip has."""
+    if not settings.aspect_width:
+        return None
+    sizes = {"pose": settings.width}
+    for clip in streams.values():
+        sizes |= {name: stream.values.shape[1] for name, stream in clip.items()}
+    return LookCloserConfig(
+        sizes=sizes,
+        activities=known,
+        given=("pose",),
+        width=settings.aspect_width,
+        feedforward=2 * settings.aspect_width,
+        dropout=settings.dropout,
+    )
 
 
 def with_unnamed(drills: Sequence[Drill], settings: ProficiencySettings, seed: int) -> list[Drill]:

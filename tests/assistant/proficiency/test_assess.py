@@ -22,13 +22,14 @@ from assistant.proficiency.assess import (
     Assessor,
     embed_frames,
     recrop,
-    run_stage1,
 )
 from assistant.proficiency.coral import Calibration, EmpiricalCdf, OrdinalHead
 from assistant.proficiency.moments import PROPOSALS, MomentSettings, moments_of, skill_weights
-from assistant.proficiency.pdm import PrototypeBank
+from assistant.proficiency.pdm import PrototypeBank, proposal_dynamics
 from assistant.proficiency.sparse_skill import SparseSkillConfig, SparseSkillExtractor
 from assistant.proficiency.stage1 import Stage1, Stage1Config
+from assistant.proficiency.stage1_run import run_stage1
+from assistant.proficiency.streams import Stream
 from prompts.vocabulary import REGIONS
 
 NAMES = ("bodyweight_squat", "basketball_free_throw")
@@ -103,13 +104,15 @@ def test_score_vector_layout(assessor: Assessor) -> None:
     assert vector[4:7] == pytest.approx(found.q, abs=1e-6)
     assert vector[7:9].tolist() == [0, 0] and vector[9] == pytest.approx(found.u["pose"])
     assert vector[10:].tolist() == [0, 0, 0, 1]
-    assert found.score_vector(gaze=True)[12] == 1
+    seen = replace(found, modalities=("pose", "exo", "gaze"))
+    assert seen.score_vector()[10:].tolist() == [0, 1, 1, 1]
 
 
 def test_without_an_encoder_the_pose_margin_is_absent(assessor: Assessor) -> None:
     bare = Assessor(assessor.stage1, assessor.open_set, assessor.banks, assessor.calibration)
     found = bare.assess(poses()[0])
-    assert found.u["pose"] is None and found.score_vector()[13] == 0
+    assert found.u["pose"] is None
+    assert found.score_vector()[9:].tolist() == [0, 0, 0, 0, 1]  # the pose itself is there
 
 
 def with_moments(assessor: Assessor, **settings: str) -> Assessor:
@@ -193,3 +196,27 @@ def test_save_and_load(assessor: Assessor, tmp_path: Path) -> None:
     (tmp_path / "proficiency.json").unlink()
     with pytest.raises(PoiseError, match=r"missing \['proficiency.json'\]"):
         Assessor.from_pretrained(tmp_path)
+
+
+def test_streams_give_margins_and_presence(assessor: Assessor) -> None:
+    rng = np.random.default_rng(3)
+    z = rng.uniform(0, 0.1, (8, 4))
+    bank = PrototypeBank.fit(z, [(n, "rep") for n in NAMES] * 4, [0, 0, 1, 1, 2, 2, 3, 3])
+    cdfs = {("exo", n): EmpiricalCdf.fit(rng.normal(0, 0.1, 50)) for n in NAMES}
+    calibration = replace(assessor.calibration, cdfs={**assessor.calibration.cdfs, **cdfs})
+    seeing = replace(assessor, banks={**assessor.banks, "exo": bank}, calibration=calibration)
+    film = Stream(rng.normal(size=(60, 4)).astype(np.float32), 10.0)
+    asked: list[tuple[float, float]] = []
+
+    def source(span: tuple[float, float]) -> dict[str, Stream]:
+        asked.append(span)
+        return {"exo": film}
+
+    blind, seen = seeing.assess_many([poses()[1]] * 2, sources=[None, source])
+    same(blind, assessor.assess(poses()[1]))
+    assert asked == [seen.span]
+    assert seen.modalities == ("pose", "exo") and blind.modalities == ("pose",)
+    expected = bank.annotation_free(proposal_dynamics(film.values, 10.0), seen.activity)
+    assert seen.pdm["exo"] == pytest.approx(expected) and seen.pdm["ego"] is None
+    assert seen.u["exo"] is not None and blind.u["exo"] is None
+    assert seen.score_vector()[10:].tolist() == [0, 1, 0, 1]

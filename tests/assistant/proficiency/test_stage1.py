@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from assistant.errors import PoiseError
+from assistant.proficiency.look_closer import LookCloserConfig
 from assistant.proficiency.stage1 import (
     GLOBAL_POOL,
     N_POOLS,
@@ -14,8 +15,16 @@ from assistant.proficiency.stage1 import (
     heaviest_windows,
 )
 
+LOOK = LookCloserConfig(
+    sizes={"pose": 112, "ego": 5, "exo": 5, "gaze": 2}, activities=2, given=("pose",), width=16
+)
 
-@pytest.fixture(scope="module", params=[False, True], ids=["plain", "fault_evidence"])
+
+@pytest.fixture(
+    scope="module",
+    params=[(False, None), (True, None), (True, LOOK), (False, LOOK)],
+    ids=["plain", "fault_evidence", "aspects", "aspects alone"],
+)
 def net(request: pytest.FixtureRequest) -> Stage1:
     torch.manual_seed(0)
     config = Stage1Config(
@@ -23,9 +32,22 @@ def net(request: pytest.FixtureRequest) -> Stage1:
         activities=("a", "b", "walk"),
         known=2,
         faults=("f", "g"),
-        fault_evidence=request.param,
+        fault_evidence=request.param[0],
+        look_closer=request.param[1],
     )
     return Stage1(config).eval()
+
+
+def streams(clips: int) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """Random ego, exo and gaze of every clip, all frames there."""
+    rng = torch.Generator().manual_seed(4)
+    return {
+        name: (
+            torch.randn(clips, frames, size, generator=rng),
+            torch.ones(clips, frames, dtype=torch.bool),
+        )
+        for name, frames, size in (("ego", 12, 5), ("exo", 9, 5), ("gaze", 14, 2))
+    }
 
 
 def test_shapes(net: Stage1) -> None:
@@ -110,3 +132,52 @@ def test_the_level_reads_the_faults_only_with_that_evidence(net: Stage1) -> None
     assert not torch.allclose(before.faults, after.faults)
     assert torch.allclose(before.level, after.level) != net.config.fault_evidence
     assert bool(before.severity.any()) == net.config.fault_evidence
+
+
+def test_streams_reach_the_level_and_nothing_else(net: Stage1) -> None:
+    clip, valid = torch.randn(2, 30, 9), torch.ones(2, 30, dtype=torch.bool)
+    alone, beside = net(clip, valid), net(clip, valid, streams(2))
+    for name in ("activity", "polarity", "features", "faults"):
+        assert torch.equal(getattr(alone, name), getattr(beside, name))
+    reads = net.config.look_closer is not None
+    assert torch.allclose(alone.level, beside.level) != reads
+
+
+def test_a_stream_that_a_clip_lacks_is_as_if_no_clip_had_it(net: Stage1) -> None:
+    clip, valid = torch.randn(2, 30, 9), torch.ones(2, 30, dtype=torch.bool)
+    given = streams(2)
+    for values, there in given.values():
+        values[1] = 1e3  # junk
+        there[1] = False
+    mixed = net(clip, valid, given)
+    torch.testing.assert_close(mixed.level[1:], net(clip, valid).level[1:])
+    torch.testing.assert_close(
+        mixed.level[:1], net(clip[:1], valid[:1], {k: (v[:1], t[:1]) for k, (v, t) in
+                                                   streams(2).items()}).level,
+    )  # fmt: skip
+
+
+def test_the_named_activity_routes() -> None:
+    torch.manual_seed(1)
+    config = Stage1Config(features=9, activities=("a", "b"), known=2, look_closer=LOOK)
+    net = Stage1(config).eval()
+    clip, valid = torch.randn(1, 30, 9), torch.ones(1, 30, dtype=torch.bool)
+    routed = [net(clip, valid, None, torch.tensor([i])) for i in range(2)]
+    chosen = int(routed[0].activity[0, :2].argmax())
+    assert torch.equal(net(clip, valid).level, routed[chosen].level)
+    assert not torch.allclose(routed[0].level, routed[1].level)
+
+
+def test_one_row_of_a_batch_keeps_its_router(net: Stage1) -> None:
+    clip, valid = torch.randn(3, 30, 9), torch.ones(3, 30, dtype=torch.bool)
+    out = net(clip, valid)
+    row = out.row(1, 20)
+    assert row.action.shape == (1, 20) and row.attention.shape == (1, N_POOLS, 20)
+    assert torch.equal(row.level, out.level[1:2])
+    if out.look_closer is not None:
+        assert torch.equal(row.look_closer.router, out.look_closer.router[1:2])
+
+
+def test_a_pose_sequence_of_another_width_is_refused() -> None:
+    with pytest.raises(PoiseError, match="look_closer without this network's pose"):
+        Stage1Config(features=9, activities=("a", "b"), known=2, width=16, look_closer=LOOK)

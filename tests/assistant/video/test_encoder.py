@@ -139,3 +139,21 @@ def test_weights_of_another_family_are_refused(tmp_path) -> None:
 
 def test_without_a_test_all_films_are_welcome() -> None:
     assert tiny("timesformer").in_distribution(np.full((2, 16), 1e6)).tolist() == [True, True]
+
+
+def test_dense_features_are_those_of_every_second_frame() -> None:
+    torch.manual_seed(0)
+    small = {"num_frames": 4, "image_size": 32, "patch_size": 16, "hidden_size": 8}
+    layers = {"num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    encoder = VideoEncoder.from_config("timesformer", **small, **layers).freeze()
+    film = np.random.default_rng(0).integers(0, 255, (19, 32, 32, 3)).astype(np.uint8)
+    dense = encoder.encode_dense(film)
+    assert dense.shape == (19, 8)
+    first = encoder.encode_frames([film[0:8:2], film[1:8:2]])
+    assert np.allclose(dense[0:8:2], first[0], atol=1e-5)
+    assert np.allclose(dense[1:8:2], first[1], atol=1e-5)
+    last = encoder.encode_frames([film[11::2], film[12::2]])  # the last input ends with the film
+    assert np.allclose(dense[11::2], last[0], atol=1e-5)
+    assert np.allclose(dense[12::2], last[1], atol=1e-5)
+    short = encoder.encode_dense(film[:3])
+    assert short.shape == (3, 8) and np.isfinite(short).all()
