@@ -87,7 +87,7 @@ class Coach:
             return cls(
                 checkpoint=checkpoint,
                 engine=engine,
-                config=engine.model.config,
+                config=engine.config,
                 perception=Perception.from_pretrained(checkpoint.folder),
                 library=Library.load(checkpoint.folder / LIBRARY_FOLDER),
                 experts=Experts.load(checkpoint.folder),

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from assistant.model.configuration_poise import PoiseConfig
 from assistant.model.processing_poise import ModelInputs
 
 
@@ -19,12 +20,14 @@ class Prompt:
         answer_start: text that the answer must begin with (it is not generated again).
         guide: [frames, tokens] pose codes of which each frame stands, given, before the frame that
             is written after it; only for pose codes, and no part of the answer.
+        adapter: name of an adapter that the engine has loaded; None for the base model.
     """
 
     messages: Sequence[dict[str, str]]
     inputs: ModelInputs
     answer_start: str = ""
     guide: Sequence[Sequence[int]] | None = None
+    adapter: str | None = None
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,14 @@ class GenerationOptions:
         temperature: 0 is greedy.
         seed: of sampling.
         pose_codes: write a pose sequence: codes only, exact length (max_new_tokens is ignored).
+        choices: the answer is one of these texts, as they follow the prompt; empty for free text.
     """
 
     max_new_tokens: int = 200
     temperature: float = 0.0
     seed: int = 0
     pose_codes: bool = False
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,9 @@ class Engine(Protocol):
     """The three verbs."""
 
     name: str
+
+    @property
+    def config(self) -> PoiseConfig: ...
 
     def generate(
         self, prompts: Sequence[Prompt], options: GenerationOptions

@@ -15,7 +15,9 @@ from transformers import (
     StoppingCriteriaList,
 )
 
+from assistant.engine.answers import codes_answer, scored_ids, text_answer
 from assistant.engine.base import Generation, GenerationOptions, Piece, Prompt
+from assistant.engine.constraints import Rule, answer_rules, pose_form
 from assistant.engine.text_pieces import TextPieces
 from assistant.errors import PoiseError
 from assistant.model import register
@@ -26,93 +28,36 @@ from assistant.model.processing_poise import PoiseProcessor
 SCORE_BATCH = 64
 
 
-class PoseGrammar(LogitsProcessor):
-    """Allows only pose codes, with a frame end after every frame and a sequence end at the last.
-
-    With guides each written frame has a given one before it. The position inside the sequence
-    follows from the number of generated tokens, so every sequence has exactly `length` tokens.
+class RuleProcessor(LogitsProcessor):
+    """Applies each answer's rules to its row of the logits.
 
     Args:
-        guides: [B, frames, tokens] codes that are given, or None.
+        rules: of each prompt in the batch.
+        prompt_length: tokens of the padded prompts.
     """
 
-    def __init__(
-        self, config: PoiseConfig, prompt_length: int, guides: torch.Tensor | None = None
-    ) -> None:
-        self.config = config
+    def __init__(self, rules: Sequence[Sequence[Rule]], prompt_length: int) -> None:
+        self.rules = rules
         self.prompt_length = prompt_length
-        self.guides = guides
-
-    @staticmethod
-    def length(config: PoiseConfig, guided: bool = False) -> int:
-        """Tokens of a whole pose sequence, given frames included."""
-        frames = config.correction_frames * (2 if guided else 1)
-        return frames * (config.tokens_per_frame + 1) + 1
-
-    @staticmethod
-    def written(config: PoiseConfig, guided: bool = False) -> list[int]:
-        """Places of the written frames' tokens and of the sequence's end."""
-        stride = config.tokens_per_frame + 1
-        last = PoseGrammar.length(config, guided) - 1
-        return [p for p in range(last) if not guided or (p // stride) % 2] + [last]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        config, step = self.config, input_ids.shape[1] - self.prompt_length
-        frame, place = divmod(step, config.tokens_per_frame + 1)
-        mask = torch.full_like(scores, float("-inf"))
-        if step == self.length(config, self.guides is not None) - 1:
-            mask[:, config.pose_sequence_end_id] = 0
-        elif place == config.tokens_per_frame:
-            mask[:, config.pose_frame_end_id] = 0
-        elif self.guides is not None and frame % 2 == 0:
-            given = config.pose_code_start + self.guides[:, frame // 2, place]
-            mask.scatter_(1, given[:, None].to(mask.device), 0.0)
-        else:
-            mask[:, config.pose_code_start : config.pose_code_start + config.codebook_size] = 0
-        return scores + mask
+        restricted = scores.clone()
+        written = input_ids[:, self.prompt_length :].tolist()
+        for row, ids, rules in zip(restricted, written, self.rules, strict=True):
+            for rule in rules:
+                rule.restrict(row, ids)
+        return restricted
 
 
-def guide_codes(prompts: Sequence[Prompt]) -> torch.Tensor | None:
-    """[B, frames, tokens] of the prompts' guides, None where they have none.
-
-    Raises:
-        PoiseError: some prompts of a batch have a guide and others have none.
-    """
-    given = [prompt.guide for prompt in prompts if prompt.guide is not None]
-    if not given:
-        return None
-    if len(given) != len(prompts):
+def check_guides(prompts: Sequence[Prompt]) -> None:
+    """Raise PoiseError when some prompts of a batch have a guide and others have none."""
+    given = sum(prompt.guide is not None for prompt in prompts)
+    if 0 < given < len(prompts):
         raise PoiseError(
             "pose codes cannot be written in one batch",
-            got=f"{len(given)} of {len(prompts)} prompts with a guide",
+            got=f"{given} of {len(prompts)} prompts with a guide",
             expected="a guide in all of them, or in none",
         )
-    return torch.tensor([[list(frame) for frame in guide] for guide in given])
-
-
-def guided_ids(
-    ids: Sequence[int], guide: Sequence[Sequence[int]], config: PoiseConfig
-) -> tuple[list[int], list[bool]]:
-    """Token ids of a pose sequence with each frame of the guide before its frame, and which of
-    them belong to the sequence.
-
-    Raises:
-        PoiseError: the sequence has not as many frames as the guide.
-    """
-    stride = config.tokens_per_frame + 1
-    if len(ids) != len(guide) * stride + 1:
-        raise PoiseError(
-            "nothing to score",
-            got=f"a pose sequence of {len(ids)} tokens",
-            expected=f"{len(guide) * stride + 1} for a guide of {len(guide)} frames",
-        )
-    mixed: list[int] = []
-    counted: list[bool] = []
-    for i, frame in enumerate(guide):
-        given = [*(config.pose_code_start + int(code) for code in frame), config.pose_frame_end_id]
-        mixed += [*given, *ids[i * stride : (i + 1) * stride]]
-        counted += [False] * stride + [True] * stride
-    return [*mixed, ids[-1]], [*counted, True]
 
 
 @contextmanager
@@ -131,12 +76,11 @@ class TransformersEngine:
     def __init__(self, model: PoiseForConditionalGeneration, processor: PoiseProcessor) -> None:
         self.model = model.eval()
         self.processor = processor
-        # A placeholder that the model wrote itself would ask for features that nobody has.
-        self._not_text = [
-            token
-            for token, added in processor.tokenizer.added_tokens_decoder.items()
-            if added.special and token != processor.tokenizer.eos_token_id
-        ]
+
+    @property
+    def config(self) -> PoiseConfig:
+        """Settings of the model."""
+        return self.model.config
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, *, device: str = "cpu") -> "TransformersEngine":
@@ -157,6 +101,14 @@ class TransformersEngine:
         return cls(model, PoiseProcessor.from_pretrained(folder))
 
     def _batch(self, prompts: Sequence[Prompt]) -> dict[str, torch.Tensor]:
+        named = [prompt.adapter for prompt in prompts if prompt.adapter is not None]
+        if named:
+            raise PoiseError(
+                "this engine runs no adapters",
+                got=f"adapter {named[0]!r}",
+                expected="prompts without one",
+                remedy="use --engine vllm, or merge the adapter by `poise train export`",
+            )
         batch = self.processor(
             [p.messages for p in prompts],
             [p.inputs for p in prompts],
@@ -165,30 +117,23 @@ class TransformersEngine:
         return {name: tensor.to(self.model.device) for name, tensor in batch.items()}
 
     def _arguments(
-        self, options: GenerationOptions, prompt_length: int, guides: torch.Tensor | None = None
+        self, options: GenerationOptions, prompt_length: int, rules: Sequence[Sequence[Rule]]
     ) -> dict[str, Any]:
-        config, tokenizer = self.model.config, self.processor.tokenizer
+        tokenizer = self.processor.tokenizer
         arguments: dict[str, Any] = {
             "max_new_tokens": options.max_new_tokens,
             "do_sample": options.temperature > 0,
             "pad_token_id": tokenizer.pad_token_id,
             "eos_token_id": tokenizer.eos_token_id,
             "return_dict_in_generate": True,
+            "logits_processor": LogitsProcessorList([RuleProcessor(rules, prompt_length)]),
         }
         if options.temperature > 0:
             # The whole distribution: a library's default cut of rare tokens is no setting of ours.
             arguments |= {"temperature": options.temperature, "top_k": 0, "top_p": 1.0}
         if options.pose_codes:
-            length = PoseGrammar.length(config, guides is not None)
-            grammar = PoseGrammar(config, prompt_length, guides)
-            arguments |= {
-                "max_new_tokens": length,
-                "min_new_tokens": length,
-                "output_logits": True,
-                "logits_processor": LogitsProcessorList([grammar]),
-            }
-        else:
-            arguments["suppress_tokens"] = self._not_text
+            length = pose_form(rules[0]).length
+            arguments |= {"max_new_tokens": length, "min_new_tokens": length, "output_logits": True}
         return arguments
 
     @torch.inference_mode()
@@ -196,45 +141,24 @@ class TransformersEngine:
         """Answers in the order of the prompts, decoded as one batch."""
         if not prompts:
             return []
+        if options.pose_codes:
+            check_guides(prompts)
         batch = self._batch(prompts)
         length = batch["input_ids"].shape[1]
-        guides = guide_codes(prompts) if options.pose_codes else None
+        rules = [answer_rules(p, options, self.config, self.processor) for p in prompts]
         with seeded(options.seed, self.model.device):
-            output = self.model.generate(**batch, **self._arguments(options, length, guides))
-        written = PoseGrammar.written(self.model.config, guides is not None)
-        eos, pad = self.processor.tokenizer.eos_token_id, self.processor.tokenizer.pad_token_id
-        answers = []
-        for i, row in enumerate(output.sequences[:, length:].tolist()):
-            if options.pose_codes:
-                row = [row[place] for place in written]
-            elif eos in row:
-                row = row[: row.index(eos)]
-            ids = [token for token in row if token != pad]
-            answers.append(
-                Generation(
-                    text=self.processor.tokenizer.decode(
-                        ids, skip_special_tokens=not options.pose_codes
-                    ),
-                    token_ids=ids,
-                    code_probabilities=self._code_probabilities(
-                        [output.logits[place] for place in written], i
-                    )
-                    if options.pose_codes
-                    else None,
-                )
-            )
-        return answers
-
-    def _code_probabilities(self, logits: Sequence[torch.Tensor], row: int) -> np.ndarray:
-        """[frames, tokens, codebook] softmax over the codes at every code position."""
-        config = self.model.config
-        codes = slice(config.pose_code_start, config.pose_code_start + config.codebook_size)
-        stride = config.tokens_per_frame + 1
-        steps = torch.stack(
-            [logits[t][row, codes] for t in range(config.correction_frames * stride)]
-        )
-        shaped = steps.view(config.correction_frames, stride, -1)[:, : config.tokens_per_frame]
-        return shaped.float().softmax(-1).cpu().numpy()
+            output = self.model.generate(**batch, **self._arguments(options, length, rules))
+        sequences = output.sequences[:, length:].tolist()
+        if not options.pose_codes:
+            return [text_answer(row, self.processor.tokenizer) for row in sequences]
+        form = pose_form(rules[0])
+        # Only the codes' columns are kept: [steps, B, codebook].
+        codes = torch.stack([step[:, form.codes.start : form.codes.stop] for step in output.logits])
+        logs = codes.float().log_softmax(-1).cpu().numpy()
+        return [
+            codes_answer(row, logs[:, i], form, self.processor.tokenizer)
+            for i, row in enumerate(sequences)
+        ]
 
     def stream(self, prompt: Prompt, options: GenerationOptions) -> Iterator[str]:
         """The answer in pieces as they are generated.
@@ -264,7 +188,8 @@ class TransformersEngine:
         """
         batch = self._batch(prompts)
         streamer = TextPieces(self.processor.tokenizer, rows=len(prompts))
-        arguments = self._arguments(options, batch["input_ids"].shape[1])
+        rules = [answer_rules(p, options, self.config, self.processor) for p in prompts]
+        arguments = self._arguments(options, batch["input_ids"].shape[1], rules)
         failure: list[BaseException] = []
         all_left = Event()
 
@@ -302,8 +227,7 @@ class TransformersEngine:
         """Log-likelihood of each continuation after the prompt, whose cache is computed once.
 
         Args:
-            continuations: texts or token ids; any length above zero. With a guide in the prompt,
-                ids of a pose sequence: each frame of the guide is given before its frame.
+            continuations: see `answers.scored_ids`.
 
         Returns:
             sums [N] of log p(token | prompt, tokens before) and token counts [N]; given tokens
@@ -312,22 +236,9 @@ class TransformersEngine:
         Raises:
             PoiseError: a continuation without any token.
         """
-        token_ids = [
-            self.processor.text_ids(c) if isinstance(c, str) else list(c) for c in continuations
-        ]
-        empty = [i for i, ids in enumerate(token_ids) if not ids]
-        if empty:
-            raise PoiseError(
-                "nothing to score",
-                got=f"no token in continuation {empty[0]} of {len(token_ids)}",
-                expected="continuations of at least one token",
-            )
+        token_ids, counted = scored_ids(prompt, continuations, self.config, self.processor)
         if not token_ids:
             return np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.int64)
-        counted = [[True] * len(ids) for ids in token_ids]
-        if prompt.guide is not None:
-            guided = [guided_ids(ids, prompt.guide, self.model.config) for ids in token_ids]
-            token_ids, counted = [ids for ids, _ in guided], [mask for _, mask in guided]
         batch = self._batch([prompt])
         features = {k: v for k, v in batch.items() if k in FEATURE_ARGUMENTS}
         prefix = self.model(input_ids=batch["input_ids"], use_cache=True, **features)

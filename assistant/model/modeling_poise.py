@@ -3,7 +3,6 @@
 Registered with the Auto classes by `assistant.model.register()`; no remote code is needed.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,12 +10,10 @@ from torch import nn
 from transformers import AutoModelForCausalLM, GenerationMixin, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from assistant.errors import PoiseError
 from assistant.model.configuration_poise import PoiseConfig
-from assistant.model.numeric_token import NumericToken
-from assistant.model.projectors import FeatureMapper, build_projector
+from assistant.model.feature_rows import FeatureRows
+from assistant.model.processing_poise import MODALITIES, mismatch
 
-MODALITIES = ("video", "pose", "score", "regions", "stage1")
 # How much of its random start a code's row keeps, so that equal code vectors can part.
 CODE_ROW_NOISE = 0.3
 # Everything that `forward` takes beside the text: features and their presence masks.
@@ -41,18 +38,13 @@ class PoisePreTrainedModel(PreTrainedModel):
                 nn.init.zeros_(module.bias)
 
 
-class PoiseForConditionalGeneration(PoisePreTrainedModel, GenerationMixin):
+class PoiseForConditionalGeneration(PoisePreTrainedModel, GenerationMixin, FeatureRows):
     """Video, pose, score, region and Stage-1 features in; label, commentary and pose codes out."""
 
     def __init__(self, config: PoiseConfig) -> None:
         super().__init__(config)
-        width, hidden = config.text_config.hidden_size, config.mapper_hidden
         self.language_model = AutoModelForCausalLM.from_config(config.text_config)
-        self.video_projector = build_projector(config)
-        self.pose_mapper = FeatureMapper(config.pose_size, hidden, width)
-        self.stage1_mapper = FeatureMapper(config.stage1_size, hidden, width)
-        self.score_token = NumericToken(config.score_size, hidden, width)
-        self.regions_token = NumericToken(config.regions_size, hidden, width)
+        self.build_features(config)
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -96,32 +88,6 @@ class PoiseForConditionalGeneration(PoisePreTrainedModel, GenerationMixin):
         own = weight[begin : begin + len(vectors)]
         own.mul_(CODE_ROW_NOISE).add_(spread * rows)
 
-    def fit_inputs(self, features: Mapping[str, torch.Tensor]) -> None:
-        """Fit the input norms of some modalities from training clips.
-
-        Args:
-            features: [N, size] rows of pose, score, regions or stage1.
-        """
-        for modality, rows in features.items():
-            kind = "token" if modality in ("score", "regions") else "mapper"
-            getattr(self, f"{modality}_{kind}").inputs.fit(rows)
-
-    def rows(self, modality: str, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Embedding rows [N, width] of one modality, absent items dropped, in reading order.
-
-        Args:
-            features: [B, n, size] (video, pose, stage1) or [B, size] (score, regions).
-            mask: [B, n] or [B] bool, True where the item is present.
-        """
-        if modality == "video":
-            rows = self.video_projector(features, mask)
-            if self.config.projector_fused:  # one row per sample that has any view
-                mask = mask.any(1, keepdim=True)
-            return rows[mask]
-        if modality in ("score", "regions"):
-            return getattr(self, f"{modality}_token")(features)[mask.view(-1, 1)]
-        return getattr(self, f"{modality}_mapper")(features)[mask]
-
     def embed(
         self,
         input_ids: torch.Tensor,
@@ -142,7 +108,7 @@ class PoiseForConditionalGeneration(PoisePreTrainedModel, GenerationMixin):
                 mask = place.new_zeros(len(place), 0)
             self._check_placeholders(modality, place, mask)
             if values is not None and bool(place.any()):
-                rows = self.rows(modality, values.to(self.score_token.align.scale.dtype), mask)
+                rows = self.rows(modality, values, mask)
                 embeddings = embeddings.masked_scatter(
                     place.unsqueeze(-1), rows.to(embeddings.dtype)
                 )
@@ -160,13 +126,7 @@ class PoiseForConditionalGeneration(PoisePreTrainedModel, GenerationMixin):
         wrong = (wanted != given).nonzero()
         if len(wrong):
             sample = int(wrong[0])
-            raise PoiseError(
-                f"the prompt does not match its {modality} features",
-                got=f"{int(wanted[sample])} placeholders and {int(given[sample])} rows"
-                f" in sample {sample}",
-                expected="as many placeholders as rows",
-                remedy="build prompt and features by PoiseProcessor",
-            )
+            raise mismatch(modality, int(wanted[sample]), int(given[sample]), sample)
 
     def forward(
         self,

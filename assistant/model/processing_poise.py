@@ -58,6 +58,16 @@ def placeholder_count(
     return len(features)
 
 
+def mismatch(modality: str, placeholders: int, rows: int, sample: int = 0) -> PoiseError:
+    """The error of a prompt with another number of placeholders than its features have rows."""
+    return PoiseError(
+        f"the prompt does not match its {modality} features",
+        got=f"{placeholders} placeholders and {rows} rows in sample {sample}",
+        expected="as many placeholders as rows",
+        remedy="build prompt and features by PoiseProcessor",
+    )
+
+
 class PoiseProcessor(ProcessorMixin):
     """Tokenises conversations and pads the features of a batch with presence masks."""
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from assistant.engine.base import GenerationOptions, Prompt
+from assistant.engine.constraints import PoseForm
 from assistant.engine.text_pieces import TextPieces
-from assistant.engine.transformers_engine import PoseGrammar, TransformersEngine
+from assistant.engine.transformers_engine import TransformersEngine
 from assistant.errors import PoiseError
 from assistant.model.processing_poise import ModelInputs
 from assistant.tasks.commentary import label_continuations, label_prompt
@@ -177,7 +178,7 @@ def test_sampling_draws_from_the_whole_distribution(engine, prompts) -> None:
 def test_pose_codes_have_the_exact_form(engine, prompts) -> None:
     config = engine.model.config
     for answer in engine.generate(prompts, GenerationOptions(max_new_tokens=1, pose_codes=True)):
-        assert len(answer.token_ids) == PoseGrammar.length(config) == 4 * (3 + 1) + 1
+        assert len(answer.token_ids) == PoseForm.of(config).length == 4 * (3 + 1) + 1
         codes = np.array(parse_pose_codes(answer.text, frames=4, tokens_per_frame=3))
         assert codes.shape == (4, 3) and codes.min() >= 0 and codes.max() < config.codebook_size
         assert code_token_ids(codes, config) == answer.token_ids

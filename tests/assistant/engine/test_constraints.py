@@ -1,0 +1,125 @@
+"""Rules on what an answer may say next: pure functions of the ids written so far."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from assistant.engine.base import GenerationOptions
+from assistant.engine.constraints import (
+    OneOf,
+    PoseForm,
+    Rule,
+    Without,
+    keep_only,
+    rule_from_json,
+)
+from assistant.engine.transformers_engine import TransformersEngine
+from assistant.errors import PoiseError
+from assistant.tasks.commentary import label_continuations, label_prompt
+
+FORM = {"code_start": 3, "codebook_size": 4, "frames": 2, "tokens": 2}
+MARKS = {"frame_end": 8, "sequence_end": 9}
+
+
+def allowed(rule: Rule, written: list[int], size: int = 10) -> list[int]:
+    """The ids whose logits a rule leaves as they are."""
+    logits = torch.arange(size, dtype=torch.float32) + 1
+    rule.restrict(logits, written)
+    kept = torch.isfinite(logits).nonzero().flatten().tolist()
+    assert [float(logits[i]) for i in kept] == [i + 1.0 for i in kept]
+    return kept
+
+
+def test_without() -> None:
+    assert allowed(Without([0, 4]), [7, 7]) == [1, 2, 3, 5, 6, 7, 8, 9]
+
+
+def test_one_of_follows_what_was_written() -> None:
+    rule = OneOf([[5, 6], [5, 7, 1], [2]], end=9)
+    assert allowed(rule, []) == [2, 5]
+    assert allowed(rule, [5]) == [6, 7]
+    assert allowed(rule, [5, 7]) == [1]
+    assert allowed(rule, [5, 6]) == allowed(rule, [2]) == [9]
+    assert allowed(rule, [5, 6, 9, 0]) == [9]  # padding after the end
+
+
+def test_pose_form_without_a_guide() -> None:
+    form = PoseForm(**FORM, **MARKS)
+    codes = [3, 4, 5, 6]
+    assert form.length == 2 * 3 + 1
+    assert [list(form.allowed(step)) for step in range(7)] == [
+        codes, codes, [8], codes, codes, [8], [9],
+    ]  # fmt: skip
+    assert form.written == list(range(7))
+    assert allowed(form, [3, 4]) == [8]
+
+
+def test_pose_form_gives_the_guides_frames() -> None:
+    form = PoseForm(**FORM, **MARKS, guide=[[0, 1], [3, 2]])
+    codes = [3, 4, 5, 6]
+    assert form.length == 4 * 3 + 1
+    assert [list(form.allowed(step)) for step in range(13)] == [
+        [3], [4], [8], codes, codes, [8], [6], [5], [8], codes, codes, [8], [9],
+    ]  # fmt: skip
+    assert form.written == [3, 4, 5, 9, 10, 11, 12]
+
+
+@pytest.mark.parametrize(
+    ("guide", "message"),
+    [
+        ([[0, 1]], "1 frames"),
+        ([[0, 1], [2]], "frames of"),
+        ([[0, 1], [2, 4]], "codes from 0 to 4"),
+        ([[0, -1], [2, 3]], "codes from -1"),
+    ],
+)
+def test_a_guide_that_does_not_fit(guide, message) -> None:
+    with pytest.raises(PoiseError, match=message):
+        PoseForm(**FORM, **MARKS, guide=guide)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Without([1, 2]),
+        OneOf([[5, 6], [2]], end=9),
+        PoseForm(**FORM, **MARKS),
+        PoseForm(**FORM, **MARKS, guide=[[0, 1], [3, 2]]),
+    ],
+)
+def test_a_rule_travels_as_plain_data(rule) -> None:
+    again = rule_from_json(rule.to_json())
+    assert again.to_json() == rule.to_json()
+    for written in ([], [5], [5, 6], [5, 6, 9]):
+        assert allowed(again, written) == allowed(rule, written)
+
+
+def test_keep_only_a_range_or_a_list() -> None:
+    for ids in (range(2, 4), [2, 3]):
+        logits = torch.ones(5)
+        keep_only(logits, ids)
+        assert logits.tolist() == [-torch.inf, -torch.inf, 1, 1, -torch.inf]
+
+
+@pytest.fixture(scope="module")
+def engine(make_model, processor):
+    return TransformersEngine(make_model(), processor)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 5.0])
+def test_the_answer_is_one_of_the_choices(engine, make_inputs, temperature) -> None:
+    prompts = [label_prompt(make_inputs(i)) for i in range(6)]
+    choices = tuple(label_continuations())
+    options = GenerationOptions(choices=choices, temperature=temperature)
+    texts = [" " + answer.text.strip() for answer in engine.generate(prompts, options)]
+    assert set(texts) <= set(choices)
+    assert len(set(texts)) > 1
+    free = engine.generate(prompts, GenerationOptions(max_new_tokens=8))
+    assert not {" " + answer.text.strip() for answer in free} & set(choices)
+
+
+def test_an_adapter_is_refused(engine, make_inputs) -> None:
+    prompt = replace(label_prompt(make_inputs(0)), adapter="golf")
+    with pytest.raises(PoiseError, match="runs no adapters"):
+        engine.generate([prompt], GenerationOptions(max_new_tokens=2))
