@@ -8,12 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from assistant.checkpoint import LANGUAGE_FOLDER
-from assistant.perception import POSE_TOKENIZER_FOLDER, PROFICIENCY_FOLDER, VIDEO_ENCODER_FOLDER
+from assistant.perception import (
+    POSE_TOKENIZER_FOLDER,
+    PROFICIENCY_FOLDER,
+    SPARSE_SKILL_FOLDER,
+    VIDEO_ENCODER_FOLDER,
+)
 from training.precision import uses_bf16
 from training.recipe import Recipe
 from training.run import WORK
 
-PARTS = (POSE_TOKENIZER_FOLDER, VIDEO_ENCODER_FOLDER, PROFICIENCY_FOLDER, LANGUAGE_FOLDER)
+PARTS = (
+    POSE_TOKENIZER_FOLDER,
+    VIDEO_ENCODER_FOLDER,
+    SPARSE_SKILL_FOLDER,
+    PROFICIENCY_FOLDER,
+    LANGUAGE_FOLDER,
+)
 RECORD_FILE = "training.json"
 
 

@@ -1,65 +1,81 @@
 """Stage `sparse_skill`: the Sparse Skill Extractor from weak labels on poses of simulated drills.
 
-It is no part of a whole run and nothing that is shipped reads what it writes. Its features are
-those of the run's pose tokenizer (or the frame features of Stage 1):
+Its features are those of the run's pose tokenizer (or the frame features of Stage 1), of clips cut
+to their repetitions. It writes the model to `sparse_skill/` of the run, where the proficiency stage
+and coaching find it, and its figures to `work/sparse_skill.json`:
 
     cp -r assistant/weights/poise-mini runs/sse
-    poise train mini --stage sparse_skill -o runs/sse      # writes runs/sse/work/sparse_skill*
+    poise train mini --stage sparse_skill -o runs/sse
+    poise train mini --stage sparse_skill sparse_skill.variant=no_local seed=1 -o runs/sse
 
-Performers of pool A train, a share of them selects the step, pool B tests. Ablation rows:
-`sparse_skill={variants: [full, non_sparse, no_local, no_contrastive, late_fusion], seeds: 3}`.
+Performers of pool A train, a share of them selects the step, pool B tests; where the run has a
+Stage 1, its attention and the skill model's are compared on validation performers.
 """
 
 import copy
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from assistant.errors import PoiseError
-from assistant.perception import POSE_TOKENIZER_FOLDER
-from assistant.pose.normalise import PERCEPTION_FPS
+from assistant.perception import (
+    POSE_TOKENIZER_FOLDER,
+    PROFICIENCY_FOLDER,
+    SPARSE_SKILL_FOLDER,
+)
 from assistant.pose.tokenizer import PoseTokenizer
+from assistant.proficiency.assess import Assessor
+from assistant.proficiency.moments import frame_weights
 from assistant.proficiency.segments import SegmentPlan
 from assistant.proficiency.skill_reading import SkillReading, comparison_probability, read_skill
 from assistant.proficiency.sparse_skill import VARIANTS, SparseSkillConfig, SparseSkillExtractor
 from data_prep.drills.records import Drill
+from training.moment_figures import moment_figures
 from training.progress import Progress
-from training.run import WORK, Run, learner_poses
+from training.run import Run, learner_poses
 from training.settings import build
 from training.sparse_skill_data import Pairs, SkillClips, judged_drills, selecting, skill_clips
 from training.sparse_skill_losses import skill_losses
-from training.sparse_skill_metrics import binary_f1, by_task, skill_metrics
+from training.sparse_skill_metrics import (
+    binary_f1,
+    by_task,
+    clip_steps,
+    error_table,
+    skill_metrics,
+)
+from training.streams import action_span
 
-SPARSE_SKILL = "sparse_skill"
 COMPARED = 10  # training clips that each test clip is compared with
 
 
 @dataclass(frozen=True)
 class SparseSkillSettings:
-    """Training of the optional stage `sparse_skill`.
+    """Training of the stage `sparse_skill`.
 
     Attributes:
-        variants: models to train; the first is saved.
-        seeds: trainings of each; the first is saved.
+        variant: the model, or a row of the paper's Table 2.
         stream: features of a frame: embeddings of the pose tokenizer, or those of Stage 1.
-        label: high proficiency is a level of 2 or 3, or a rating above 4 of 10 as in the paper.
+        label: high proficiency is a rating above 4 of 10 where there is one, as in the paper, or a
+            level of 2 or 3.
         selection_share: share of the training performers that selects the step.
         every: steps between two selections.
+        test_clips: of pool B, at most.
     """
 
-    variants: tuple[str, ...] = ("full",)
-    seeds: int = 1
+    variant: str = "full"
     stream: Literal["pct", "frames"] = "pct"
-    label: Literal["level", "rating"] = "level"
+    label: Literal["level", "rating"] = "rating"
     steps: int = 800
     batch_size: int = 32
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     selection_share: float = 0.2
     every: int = 100
+    test_clips: int = 960
     width: int = 64
     heads: int = 4
     dropout: float = 0.1
@@ -68,23 +84,24 @@ class SparseSkillSettings:
     stride: int = 2
 
     def __post_init__(self) -> None:
-        wrong = [
-            f"variant {v!r}, expected {', '.join(VARIANTS)}"
-            for v in self.variants
-            if v not in VARIANTS
-        ]
-        if min(self.seeds, self.steps, self.batch_size, self.every) < 1 or self.learning_rate <= 0:
-            wrong.append("seeds, steps, batch_size, every at least 1, learning_rate above 0")
+        wrong = []
+        if self.variant not in VARIANTS:
+            wrong.append(f"variant {self.variant!r}, expected {', '.join(VARIANTS)}")
+        counts = ("steps", "batch_size", "every", "test_clips")
+        if min(getattr(self, name) for name in counts) < 1 or self.learning_rate <= 0:
+            wrong.append(f"{', '.join(counts)} at least 1, learning_rate above 0")
         if not 0 < self.selection_share < 1:
             wrong.append(f"selection_share {self.selection_share}, expected within 0..1")
         if wrong:
             raise PoiseError("settings of the sparse skill stage", got="; ".join(wrong))
-        self.config(1, self.variants[0])
+        self.config(1)
 
-    def config(self, features: int, variant: str) -> SparseSkillConfig:
-        """The architecture of one variant."""
+    def config(self, features: int) -> SparseSkillConfig:
+        """The architecture for features of this many columns."""
         plan = SegmentPlan(self.partitions, self.segment_frames, self.stride)
-        return SparseSkillConfig(features, variant, self.width, self.heads, self.dropout, plan=plan)
+        return SparseSkillConfig(
+            features, self.variant, self.width, self.heads, self.dropout, plan=plan
+        )
 
 
 def train_sparse_skill(
@@ -165,13 +182,30 @@ def read_all(
 def evaluate(
     model: SparseSkillExtractor, train: SkillClips, test: SkillClips, drills: Sequence[Drill]
 ) -> dict[str, float]:
-    """Figures of test clips, and the ranking by comparison with 10 training clips of the task."""
+    """Figures of test clips: labels, ranking (also by comparison), and errors within the cut."""
     readings = read_all(model, test.features)
-    figures = skill_metrics(drills, test.labels, readings, PERCEPTION_FPS)
-    if model.config.variant == "late_fusion":
-        return figures
-    rng = np.random.default_rng(0)
-    compared = np.zeros(len(drills))
+    probability = np.array([r.probability for r in readings])
+    figures = skill_metrics(drills, test.labels, probability)
+    low = [i for i, d in enumerate(drills) if test.labels[i] == 0 and clip_steps(d).errors.any()]
+    sources = {}
+    if model.config.variant != "late_fusion":
+        figures["spearman_by_comparison"] = _by_comparison(model, train, test, readings, drills)
+        sources["rollout"] = [frame_weights(readings[i], len(test.features[i])) for i in low]
+    starts = [action_span(drills[i])[0] for i in low]
+    table = error_table([drills[i] for i in low], starts, sources)
+    means = {name: float(values.mean()) for name, values in table.items() if len(values)}
+    return figures | means | {"n_errors": float(len(low))}
+
+
+def _by_comparison(
+    model: SparseSkillExtractor,
+    train: SkillClips,
+    test: SkillClips,
+    readings: Sequence[SkillReading],
+    drills: Sequence[Drill],
+) -> float:
+    """Rank correlation of the comparison with 10 training clips of each clip's task."""
+    rng, compared = np.random.default_rng(0), np.zeros(len(drills))
     for task in np.unique(test.tasks):
         members = np.flatnonzero(train.tasks == task)
         chosen = np.sort(rng.choice(members, min(COMPARED, len(members)), replace=False))
@@ -184,17 +218,18 @@ def evaluate(
                 model.config.contrast_scale,
             )
     rating = np.array([d.rating for d in drills], dtype=float)
-    return figures | {"spearman_by_comparison": by_task(compared, rating, test.tasks)}
+    return by_task(compared, rating, test.tasks)
 
 
 def sparse_skill_stage(run: Run) -> None:
-    """Train every variant with every seed, save the first, write `work/sparse_skill.json`."""
+    """Train one model into `sparse_skill/`, its figures into `work/sparse_skill.json`."""
     settings: SparseSkillSettings = build(SparseSkillSettings, run.recipe.sparse_skill)
-    seed, progress = run.recipe.seed, Progress(SPARSE_SKILL)
+    seed, progress = run.recipe.seed, Progress(SPARSE_SKILL_FOLDER)
     tokenizer = None
     if settings.stream == "pct":
         tokenizer = PoseTokenizer.from_pretrained(run.folder / POSE_TOKENIZER_FOLDER)
-    drills, test_drills = (judged_drills(run.pool(name)) for name in ("perception", "language"))
+    drills = judged_drills(run.pool("perception"))
+    test_drills = judged_drills(run.pool("language")[: settings.test_clips])
     clips, test = (
         skill_clips(some, learner_poses(some, seed + k), settings.label, tokenizer)
         for k, some in ((21, drills), (22, test_drills))
@@ -202,15 +237,20 @@ def sparse_skill_stage(run: Run) -> None:
     selects = selecting(drills, settings.selection_share)
     train, selection = clips.subset(~selects), clips.subset(selects)
     progress.say(f"{len(train.labels)} clips train, {len(test.labels)} test")
-    rows: dict[str, list[dict[str, float]]] = {}
-    for variant in settings.variants:
-        config = settings.config(clips.features[0].shape[1], variant)
-        for k in range(settings.seeds):
-            model = train_sparse_skill(
-                train, selection, config, settings, seed + k, progress.advance
-            )
-            rows.setdefault(variant, []).append(evaluate(model, train, test, test_drills))
-            progress.say(f"{variant} seed {seed + k}: {rows[variant][-1]}")
-            if (variant, k) == (settings.variants[0], 0):
-                model.save_pretrained(run.folder / WORK / SPARSE_SKILL)
-    run.write_metrics(SPARSE_SKILL, {"label": settings.label, "stream": settings.stream, **rows})
+    config = settings.config(clips.features[0].shape[1])
+    model = train_sparse_skill(train, selection, config, settings, seed, progress.advance)
+    model.save_pretrained(run.folder / SPARSE_SKILL_FOLDER)
+    figures: dict[str, Any] = {"variant": settings.variant, "label": settings.label}
+    figures |= {"stream": settings.stream, "seed": seed, "n_train": len(train.labels)}
+    figures |= evaluate(model, train, test, test_drills)
+    if tokenizer is not None and (run.folder / PROFICIENCY_FOLDER).is_dir():
+        assessor = Assessor.from_pretrained(run.folder / PROFICIENCY_FOLDER, tokenizer)
+        figures["validation"] = validation_moments(run, assessor, model)
+    run.write_metrics(SPARSE_SKILL_FOLDER, figures)
+    progress.say(json.dumps(figures))
+
+
+def validation_moments(run: Run, assessor: Assessor, model: SparseSkillExtractor) -> dict[str, Any]:
+    """`moment_figures` of the run's validation performers."""
+    drills = judged_drills(run.pool("validation"))
+    return moment_figures(assessor, model, drills, learner_poses(drills, run.recipe.seed + 23))

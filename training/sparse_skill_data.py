@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from assistant.pose.normalise import PERCEPTION_FPS, NormalisedPose, frame_features
+from assistant.pose.normalise import NormalisedPose, frame_features
 from assistant.pose.tokenizer import PoseTokenizer
+from assistant.proficiency.assess import embed_frames, recrop
+from assistant.proficiency.pdm import LOWEST_HIGH_LEVEL
 from assistant.proficiency.segments import (
     SegmentPlan,
     mapped_starts,
@@ -15,8 +17,10 @@ from assistant.proficiency.segments import (
     segment_starts,
 )
 from data_prep.drills.records import Drill
+from training.streams import action_span
 
 FEWEST = 10  # samples of a task (section 3.2)
+HIGHEST_LOW_RATING = 4  # of 10 (section 3.2)
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,12 @@ class SkillClips:
 
 
 def weak_label(drill: Drill, kind: str) -> int:
-    """1 for high proficiency, from level or rating."""
-    assert drill.level is not None and drill.rating is not None
-    return int(drill.rating > 4 if kind == "rating" else drill.level >= 2)
+    """1 for high proficiency: a rating above 4 where there is one and `kind` is "rating", else a
+    level of 2 or 3 (experience as a proxy, section 3.7)."""
+    if kind == "rating" and drill.rating is not None:
+        return int(drill.rating > HIGHEST_LOW_RATING)
+    assert drill.level is not None
+    return int(drill.level >= LOWEST_HIGH_LEVEL)
 
 
 def judged_drills(drills: Sequence[Drill]) -> list[Drill]:
@@ -52,9 +59,13 @@ def skill_clips(
     label: str,
     tokenizer: PoseTokenizer | None,
 ) -> SkillClips:
-    """Features at PERCEPTION_FPS: the tokenizer's embeddings, without one those of Stage 1."""
+    """Features at PERCEPTION_FPS: the tokenizer's embeddings, without one those of Stage 1.
+
+    Poses are cut to all repetitions, as coaching cuts them to the active span.
+    """
     labels = np.array([weak_label(d, label) for d in drills])
-    features = [pose_features(pose, tokenizer) for pose in poses]
+    cuts = [recrop(pose, action_span(d)) for d, pose in zip(drills, poses, strict=True)]
+    features = [pose_features(cut, tokenizer) for cut in cuts]
     return SkillClips(features, labels, np.array([d.activity for d in drills]))
 
 
@@ -62,9 +73,7 @@ def pose_features(pose: NormalisedPose, tokenizer: PoseTokenizer | None) -> np.n
     """[T, F] float32 at PERCEPTION_FPS."""
     if tokenizer is None:
         return frame_features(pose)
-    joints = torch.from_numpy(pose.resample(PERCEPTION_FPS).joints).float()
-    with torch.no_grad():
-        return tokenizer.encode(joints).flatten(1).numpy()  # [T, M * D]
+    return embed_frames(tokenizer, pose).astype(np.float32)
 
 
 class Pairs:

@@ -1,13 +1,15 @@
 """Figures of the Sparse Skill Extractor (section 3.1), each beside its floor."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import torch
 from scipy.stats import spearmanr
 
-from assistant.proficiency.skill_reading import SkillReading
+from assistant.pose.normalise import PERCEPTION_FPS
+from assistant.proficiency.moments import moments_of
 from data_prep.drills.records import Drill
 
 ERROR_SHARE = 0.5  # of the step or of the fault that must lie in the other
@@ -55,14 +57,16 @@ def _meet(a: tuple[float, float], b: tuple[float, float]) -> bool:
     return common >= ERROR_SHARE * min(a[1] - a[0], b[1] - b[0]) and common > 0
 
 
-def step_attention(reading: SkillReading, steps: Steps, fps: float) -> np.ndarray:
-    """Mean weight [n] of each step: every frame of a segment brings the segment's weight to the
-    step that it lies in; a step without frames has none."""
-    seconds = reading.frames / fps  # [draws, n, K]
-    weights = np.broadcast_to(reading.weights[..., None], seconds.shape)
+def step_weights(weights: np.ndarray, start: float, steps: Steps) -> np.ndarray:
+    """Mean weight [n] of each step; a step without frames has none.
+
+    Args:
+        weights: [T] of the frames of a cut at `PERCEPTION_FPS`; start: second of its first frame.
+    """
+    seconds = start + np.arange(len(weights)) / PERCEPTION_FPS
     ends = np.array([end for _, end in steps.times])
-    step = np.minimum(np.searchsorted(ends, seconds.ravel(), side="right"), len(ends) - 1)
-    total = np.bincount(step, weights.ravel(), minlength=len(ends))
+    step = np.minimum(np.searchsorted(ends, seconds, side="right"), len(ends) - 1)
+    total = np.bincount(step, weights, minlength=len(ends))
     return total / np.maximum(np.bincount(step, minlength=len(ends)), 1)
 
 
@@ -86,45 +90,70 @@ def chance_recall(errors: np.ndarray, among: np.ndarray) -> float:
     return float(errors[among].sum() * min(1.0, count / max(int(among.sum()), 1)) / count)
 
 
+def moment_hit(weights: np.ndarray, start: float, drill: Drill) -> bool:
+    """Whether the middle of the heaviest window lies in a fault: there a correction is centred."""
+    end = start + len(weights) / PERCEPTION_FPS
+    window = moments_of(torch.from_numpy(weights), (start, end), 1)[0]
+    return _in_fault(np.array([(window.start + window.end) / 2]), drill)[0]
+
+
+def _in_fault(seconds: np.ndarray, drill: Drill) -> np.ndarray:
+    return np.array([any(f.start <= t <= f.end for f in drill.faults) for t in seconds])
+
+
+def _chance_hit(drill: Drill) -> float:
+    """Share of the repetitions' time that lies in a fault."""
+    times = np.arange(0, drill.pose.duration, 1 / drill.pose.fps)
+    active = np.array([any(a <= t < b for a, b in drill.repetitions) for t in times])
+    return float(_in_fault(times[active], drill).mean())
+
+
+def error_table(
+    drills: Sequence[Drill], starts: Sequence[float], sources: Mapping[str, Sequence[np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """Error recall and moment hits of each low clip with errors, and their floors; [n] each.
+
+    Args:
+        drills: low clips with an error step; starts: second where each was cut.
+        sources: name -> frame weights [T] of each clip.
+    """
+    steps = [clip_steps(d) for d in drills]
+    table = {
+        "recall_random": [chance_recall(s.errors, np.ones_like(s.errors)) for s in steps],
+        "recall_uniform": [spread_recall(s.errors) for s in steps],
+        "recall_random_in_repetition": [chance_recall(s.errors, s.active) for s in steps],
+        "hit_random_in_repetition": [_chance_hit(d) for d in drills],
+    }
+    for name, weights in sources.items():
+        each = list(zip(weights, starts, steps, drills, strict=True))
+        table[f"recall_{name}"] = [
+            error_recall(step_weights(w, start, s), s.errors) for w, start, s, _ in each
+        ]
+        table[f"hit_{name}"] = [moment_hit(w, start, d) for w, start, _, d in each]
+    return {name: np.array(values, dtype=float) for name, values in table.items()}
+
+
 def skill_metrics(
-    drills: Sequence[Drill],
-    labels: np.ndarray,
-    readings: Sequence[SkillReading],
-    fps: float,
+    drills: Sequence[Drill], labels: np.ndarray, probability: np.ndarray
 ) -> dict[str, float]:
-    """All figures of test clips; rank correlations are means over activities."""
-    probability = np.array([r.probability for r in readings])
+    """Figures of the probability of high proficiency; rank correlations are means over activities.
+
+    Args:
+        labels: [n] weak labels 0 or 1; probability: [n].
+    """
     rating = np.array([d.rating for d in drills], dtype=float)
     truth, tasks = labels == 1, np.array([d.activity for d in drills])
-    low = [i for i, d in enumerate(drills) if labels[i] == 0 and clip_steps(d).errors.any()]
-    steps = [clip_steps(drills[i]) for i in low]
-    figures = {
+    within = [by_task(probability[m], rating[m], tasks[m]) for m in (truth, ~truth)]
+    return {
         "n": float(len(drills)),
         "f1": binary_f1(probability >= 0.5, truth),
         "f1_always_high": binary_f1(np.ones_like(truth), truth),
         "accuracy": float(((probability >= 0.5) == truth).mean()),
         "accuracy_majority": float(max(truth.mean(), 1 - truth.mean())),
         "spearman": by_task(probability, rating, tasks),
-        "spearman_within_label": float(
-            np.mean([by_task(probability[m], rating[m], tasks[m]) for m in (truth, ~truth)])
-        ),
+        "spearman_within_label": float(np.mean(within)),
         "spearman_of_true_label": by_task(labels.astype(float), rating, tasks),
-        "n_errors": float(len(low)),
     }
-    if low:
-        every = [np.ones_like(s.errors) for s in steps]
-        chance = [chance_recall(s.errors, e) for s, e in zip(steps, every, strict=True)]
-        inside = [chance_recall(s.errors, s.active) for s in steps]
-        figures["recall_random"] = float(np.mean(chance))
-        figures["recall_uniform"] = float(np.mean([spread_recall(s.errors) for s in steps]))
-        figures["recall_random_in_repetition"] = float(np.mean(inside))
-        if readings[low[0]].weights.size:
-            found = [
-                error_recall(step_attention(readings[i], s, fps), s.errors)
-                for i, s in zip(low, steps, strict=True)
-            ]
-            figures["recall"] = float(np.mean(found))
-    return figures
 
 
 def by_task(a: np.ndarray, b: np.ndarray, tasks: np.ndarray) -> float:

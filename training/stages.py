@@ -1,8 +1,9 @@
 """The stages of a recipe, in order; each writes its part of the checkpoint into the run folder.
 
-    pose_tokenizer -> video_encoder -> proficiency -> library -> pretrain -> language
+    pose_tokenizer -> video_encoder -> sparse_skill -> proficiency -> library
+    -> pretrain -> language
 
-`labelling` and `sparse_skill` run only when they are named (see the modules of these names).
+`labelling` runs only when it is named (see the module of this name).
 
 The simulated pools are made again from the seed whenever a stage needs them. `work/` inside the run
 folder holds what is not shipped (the pretrained model, metrics).
@@ -13,9 +14,15 @@ from collections.abc import Callable
 import numpy as np
 
 from assistant.checkpoint import LIBRARY_FOLDER
-from assistant.perception import POSE_TOKENIZER_FOLDER, PROFICIENCY_FOLDER, VIDEO_ENCODER_FOLDER
+from assistant.perception import (
+    POSE_TOKENIZER_FOLDER,
+    PROFICIENCY_FOLDER,
+    SPARSE_SKILL_FOLDER,
+    VIDEO_ENCODER_FOLDER,
+)
 from assistant.pose.normalise import normalise
 from assistant.pose.tokenizer import PoseTokenizer
+from assistant.proficiency.sparse_skill import SparseSkillExtractor
 from assistant.proficiency.streams import Streams
 from assistant.video.encoder import VideoEncoder
 from training.experts import experts
@@ -28,7 +35,7 @@ from training.proficiency import Beside, ProficiencySettings, train_proficiency
 from training.progress import Progress
 from training.run import Run
 from training.settings import build
-from training.sparse_skill import sparse_skill_stage
+from training.sparse_skill import sparse_skill_stage, validation_moments
 from training.streams import pool_streams
 from training.video_encoder import VideoEncoderSettings, train_video_encoder
 
@@ -66,11 +73,13 @@ def train_proficiency_stage(run: Run) -> None:
     """Stage 1 and prototypes on pool A, with films and gaze of the pool `stream`; calibration on
     pool B; thresholds on validation."""
     tokenizer = PoseTokenizer.from_pretrained(run.folder / POSE_TOKENIZER_FOLDER)
+    skill = run.folder / SPARSE_SKILL_FOLDER
+    moment_model = SparseSkillExtractor.from_pretrained(skill) if skill.is_dir() else None
     progress = Progress("proficiency")
     settings = build(ProficiencySettings, run.recipe.proficiency)
     beside = Beside(run.pool("stream"), proficiency_streams(run, settings))
     progress.say(f"{len(beside.streams)} clips with films or gaze")
-    _, metrics = train_proficiency(
+    assessor, metrics = train_proficiency(
         run.pool("perception"),
         run.pool("language"),
         run.pool("validation"),
@@ -81,7 +90,10 @@ def train_proficiency_stage(run: Run) -> None:
         progress.say,
         known=run.recipe.activities,
         beside=beside,
+        moment_model=moment_model,
     )
+    if moment_model is not None:
+        metrics["moments"] = validation_moments(run, assessor, moment_model)
     run.write_metrics("proficiency", metrics)
     progress.say(_numbers({k: v for k, v in metrics.items() if isinstance(v, float)}))
     experts(run.pool("perception")).save(run.folder)
@@ -110,13 +122,11 @@ def library_stage(run: Run) -> None:
 STAGES: dict[str, Callable[[Run], None]] = {
     "pose_tokenizer": train_pose_tokenizer_stage,
     "video_encoder": train_video_encoder_stage,
+    "sparse_skill": sparse_skill_stage,
     "proficiency": train_proficiency_stage,
     "library": library_stage,
     "pretrain": pretrain_stage,
     "language": language_stage,
 }
 # Stages that run only when they are named.
-EXTRA_STAGES: dict[str, Callable[[Run], None]] = {
-    "labelling": labelling_stage,
-    "sparse_skill": sparse_skill_stage,
-}
+EXTRA_STAGES: dict[str, Callable[[Run], None]] = {"labelling": labelling_stage}

@@ -2,14 +2,19 @@
 
 import json
 import math
+import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from assistant.checkpoint import DEFAULT_NAME, WEIGHTS_FOLDER
 from assistant.errors import PoiseError
-from assistant.proficiency.skill_reading import SkillReading, read_skill
+from assistant.proficiency.moments import PROPOSALS
+from assistant.proficiency.skill_reading import read_skill
 from assistant.proficiency.sparse_skill import (
     SkillOutput,
     SparseSkillConfig,
@@ -17,6 +22,7 @@ from assistant.proficiency.sparse_skill import (
 )
 from data_prep.drills.records import Drill
 from data_prep.drills.simulate import simulate_many
+from training.moment_figures import interval
 from training.recipe import load_recipe
 from training.run import WORK, Run
 from training.sparse_skill import SparseSkillSettings, sparse_skill_stage, train_sparse_skill
@@ -33,9 +39,10 @@ from training.sparse_skill_metrics import (
     chance_recall,
     clip_steps,
     error_recall,
+    error_table,
     spearman,
     spread_recall,
-    step_attention,
+    step_weights,
 )
 
 RNG = np.random.default_rng(0)
@@ -152,15 +159,12 @@ def test_error_recall_takes_as_many_steps_as_there_are_errors() -> None:
     assert spread_recall(errors) == pytest.approx(2 / 3)  # steps 0, 2 and 4
 
 
-def test_frames_bring_their_segment_s_weight_to_the_step_they_lie_in() -> None:
+def test_a_step_has_the_mean_weight_of_its_frames() -> None:
     steps = Steps(((0, 1), (1, 2), (2, 3)), np.zeros(3, bool), np.ones(3, bool))
-    frames = np.array([[[0, 4], [5, 9]]])  # at 5 fps the first two seconds; one draw
-    weights = np.array([[0.2, 0.6]])
-    nothing = np.zeros(0)
-    reading = SkillReading(0.5, nothing, weights[0], frames, weights)
-    np.testing.assert_allclose(step_attention(reading, steps, 5.0), [0.2, 0.6, 0.0])
-    shifted = SkillReading(0.5, nothing, weights[0], frames + 1, weights)
-    np.testing.assert_allclose(step_attention(shifted, steps, 5.0), [0.2, 0.4, 0.6])
+    weights = np.concatenate([np.full(15, 0.2), np.full(10, 0.6)])  # cut from 0.5 s on, at 15 fps
+    found = step_weights(weights, 0.5, steps)
+    np.testing.assert_allclose(found, [0.2, (7 * 0.2 + 8 * 0.6) / 15, 0.6])
+    np.testing.assert_allclose(step_weights(weights[:5], 0.0, steps), [0.2, 0, 0])
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +194,8 @@ def test_steps_are_the_drill_s_and_errors_lie_where_faults_do(drills: list[Drill
 def test_weak_labels_are_the_level_s_or_the_rating_s(drills: list[Drill]) -> None:
     assert [weak_label(d, "level") for d in drills] == [int(d.level in (2, 3)) for d in drills]
     assert [weak_label(d, "rating") for d in drills] == [int((d.rating or 0) > 4) for d in drills]
+    unrated = [replace(d, rating=None) for d in drills]
+    assert [weak_label(d, "rating") for d in unrated] == [weak_label(d, "level") for d in drills]
 
 
 def test_small_tasks_and_distractors_are_left_out(drills: list[Drill]) -> None:
@@ -210,6 +216,22 @@ def test_no_performer_both_trains_and_selects(drills: list[Drill]) -> None:
     assert not people[0] & people[1]
 
 
+def test_an_oracle_finds_every_error_and_its_opposite_none(drills: list[Drill]) -> None:
+    low = [d for d in drills if clip_steps(d).errors.any()]
+    oracle = []
+    for drill in low:
+        steps, seconds = clip_steps(drill), np.arange(int(drill.pose.duration * 15)) / 15
+        ends = np.array([end for _, end in steps.times])
+        at = np.minimum(np.searchsorted(ends, seconds, side="right"), len(ends) - 1)
+        oracle.append(steps.errors[at].astype(float))
+    worst = [1.0 - w for w in oracle]
+    table = error_table(low, [0.0] * len(low), {"oracle": oracle, "worst": worst})
+    assert table["recall_oracle"] == pytest.approx(np.ones(len(low)))
+    assert table["recall_worst"].mean() < table["recall_random"].mean()
+    assert table["hit_worst"].mean() < table["hit_random_in_repetition"].mean()
+    assert table["hit_oracle"].mean() > table["hit_random_in_repetition"].mean()
+
+
 def toy_clips(n: int, seed: int) -> SkillClips:
     """Low clips have one second in 8 that differs, at a random place; tasks of two lengths."""
     rng = np.random.default_rng(seed)
@@ -228,7 +250,7 @@ def test_pairs_are_of_one_task_at_the_same_share_of_the_clip() -> None:
     times = [np.linspace(0, 1, len(f), endpoint=False)[:, None] for f in clips.features]
     codes = [np.full_like(t, i) for i, t in enumerate(times)]
     features = [np.hstack(pair).astype(np.float32) for pair in zip(times, codes, strict=True)]
-    plan = SparseSkillSettings().config(2, "full").plan
+    plan = SparseSkillSettings().config(2).plan
     pairs = Pairs(SkillClips(features, clips.labels, clips.tasks), plan, np.random.default_rng(0))
     segments, valid, labels = pairs.batch(20)
     assert valid.all()
@@ -242,7 +264,7 @@ def test_pairs_are_of_one_task_at_the_same_share_of_the_clip() -> None:
 
 def test_training_learns_a_planted_difference_and_repeats_itself() -> None:
     settings = SparseSkillSettings(steps=120, batch_size=16, every=60, width=32, partitions=12)
-    config = settings.config(6, "full")
+    config = settings.config(6)
     train, selection, test = toy_clips(80, 1), toy_clips(20, 2), toy_clips(40, 3)
     models = [train_sparse_skill(train, selection, config, settings, 5) for _ in range(2)]
     for one, two in zip(models[0].parameters(), models[1].parameters(), strict=True):
@@ -254,33 +276,66 @@ def test_training_learns_a_planted_difference_and_repeats_itself() -> None:
 def test_a_task_of_one_clip_is_refused() -> None:
     clips, settings = toy_clips(3, 1), SparseSkillSettings()
     with pytest.raises(PoiseError, match="2 of each"):
-        train_sparse_skill(clips, clips, settings.config(6, "full"), settings, 0)
+        train_sparse_skill(clips, clips, settings.config(6), settings, 0)
 
 
-def test_the_stage_writes_below_work_and_nowhere_else(tmp_path: Path) -> None:
-    recipe = load_recipe(
-        "mini",
-        [
-            "threads=1",
-            "data={perception_performers: 5, language_performers: 3, workers: 1}",
-            "sparse_skill={stream: frames, steps: 4, every: 2, width: 16, partitions: 6,"
-            " variants: [full, late_fusion]}",
-        ],
-    )
-    sparse_skill_stage(Run(recipe, tmp_path))
-    assert [p.name for p in tmp_path.iterdir()] == [WORK]
-    found = json.loads((tmp_path / WORK / "sparse_skill.json").read_text())
-    [full], [late] = found["full"], found["late_fusion"]
-    for name in ("f1", "spearman", "recall", "recall_random", "recall_uniform", "f1_always_high"):
-        assert -1 <= full[name] <= 1
-    assert "recall" not in late  # late fusion cannot say where
-    assert full["n"] >= 10
-    model = SparseSkillExtractor.from_pretrained(tmp_path / WORK / "sparse_skill")
-    assert model.config.variant == "full"
+SMALL = (
+    "threads=1",
+    "data={perception_performers: 5, language_performers: 3, validation_performers: 5,"
+    " distractor_share: 0, workers: 1}",
+    "sparse_skill={steps: 4, every: 2, width: 16, partitions: 6}",
+)
+
+
+def stage(folder: Path, *settings: str) -> dict[str, Any]:
+    sparse_skill_stage(Run(load_recipe("mini", [*SMALL, *settings]), folder))
+    found: dict[str, Any] = json.loads((folder / WORK / "sparse_skill.json").read_text())
+    return found
+
+
+def test_the_stage_writes_its_model_and_its_figures(tmp_path: Path) -> None:
+    found = stage(tmp_path, "sparse_skill.stream=frames", "seed=3")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["sparse_skill", WORK]
+    assert (found["variant"], found["label"], found["seed"]) == ("full", "rating", 3)
+    for name in ("f1", "f1_always_high", "accuracy", "accuracy_majority", "recall_rollout",
+                 "recall_random", "recall_uniform", "hit_rollout"):  # fmt: skip
+        assert 0 <= found[name] <= 1
+    assert found["n"] >= 10 and -1 <= found["spearman"] <= 1
+    assert "validation" not in found  # no Stage 1 in this run
+    assert SparseSkillExtractor.from_pretrained(tmp_path / "sparse_skill").config.features == 114
+
+
+def test_late_fusion_cannot_say_where(tmp_path: Path) -> None:
+    found = stage(tmp_path, "sparse_skill.stream=frames", "sparse_skill.variant=late_fusion")
+    assert found["variant"] == "late_fusion"
+    assert "recall_random" in found and "recall_rollout" not in found
+
+
+def test_with_a_stage_1_both_sources_are_compared_on_validation(tmp_path: Path) -> None:
+    mini = WEIGHTS_FOLDER / DEFAULT_NAME
+    for part in ("pose_tokenizer", "proficiency"):
+        shutil.copytree(mini / part, tmp_path / part)
+    found = stage(tmp_path)["validation"]
+    for source in ("attention", "sparse_skill", "sparse_skill_unrestricted"):
+        assert 0 <= found[f"recall_{source}"] <= 1 and 0 <= found[f"hit_{source}"] <= 1
+    difference = found["recall_sparse_skill"] - found["recall_attention"]
+    low, high = found["recall_difference_95"]
+    assert found["recall_difference"] == pytest.approx(difference)
+    assert low <= difference <= high
+    assert found["n"] == 40 and 0 < found["n_errors"] < 40
+    assert all(0.5 < found[f"margin_auc_{p}"] <= 1 for p in PROPOSALS)
+
+
+def test_the_interval_draws_performers_with_all_their_clips() -> None:
+    values, people = np.array([1.0, 1, 0, 0]), np.array(["a", "a", "b", "b"])
+    assert interval(values, people) == [0.0, 1.0]  # two performers: both, or one of them twice
+    assert interval(np.ones(4), people) == [1.0, 1.0]
 
 
 def test_settings_of_the_stage_are_checked_with_the_recipe() -> None:
     with pytest.raises(PoiseError, match=r"'half'.*late_fusion"):
-        load_recipe("mini", ["sparse_skill.variants=[half]"])
+        load_recipe("mini", ["sparse_skill.variant=half"])
     with pytest.raises(PoiseError, match="rating"):
         load_recipe("mini", ["sparse_skill.label=guess"])
+    with pytest.raises(PoiseError, match="attention or sparse_skill"):
+        load_recipe("mini", ["proficiency.moments=guess"])

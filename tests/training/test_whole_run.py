@@ -31,6 +31,7 @@ TINY = (
     " library_performers: 24, clips_per_performer: 4, workers: 1}",
     "pose_tokenizer={steps: 40, batch_size: 64, config: {encoder_width: 32, decoder_width: 32}}",
     "video_encoder={steps: 10, clips: 24, workers: 1, batch_size: 8, hidden_size: 24, layers: 1}",
+    "sparse_skill={steps: 6, every: 3, width: 16}",
     "proficiency={steps: 30, copies: 1, width: 32}",
     "language_model={layers: 1, hidden_size: 32, intermediate_size: 48, heads: 2, vocabulary: 500}",
     "pretrain={steps: 10, batch_size: 8}",

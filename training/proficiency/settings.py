@@ -1,6 +1,7 @@
 """How the proficiency parts are trained."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from assistant.errors import PoiseError
 from assistant.proficiency.coral import PAPER_C, Form
@@ -30,6 +31,8 @@ class ProficiencySettings:
         view_noise: millimetres of single-view noise on half of the clips that fit the open set.
         calibration_noise: largest millimetres of slow noise on pool B and validation.
         fewest_windows: a bucket with fewer high or low windows takes the activity's prototypes.
+        moments, proposals: see `MomentSettings`; moments by the skill model need the stage
+            sparse_skill before this one.
         form: of the ordinal head; c: its inverse L2 strength.
         bf16: mixed precision where it is native; disturbance: how examples are disturbed.
     """
@@ -64,6 +67,8 @@ class ProficiencySettings:
     view_noise: float = 80.0
     calibration_noise: float = 20.0
     fewest_windows: int = 0
+    moments: Literal["attention", "sparse_skill"] = "attention"
+    proposals: Literal["uniform", "weighted", "moments"] = "uniform"
     form: Form = "regressions"
     c: float = PAPER_C
     bf16: bool = True

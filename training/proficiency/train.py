@@ -22,6 +22,8 @@ from assistant.proficiency.activity import OpenSet
 from assistant.proficiency.assess import Assessor, FrameEncoder, StreamSource
 from assistant.proficiency.coral import Calibration, OrdinalHead
 from assistant.proficiency.look_closer import LookCloserConfig
+from assistant.proficiency.moments import MomentSettings
+from assistant.proficiency.sparse_skill import SparseSkillExtractor
 from assistant.proficiency.stage1 import Stage1, Stage1Config
 from assistant.proficiency.streams import Streams
 from data_prep.drills.records import Drill
@@ -70,6 +72,7 @@ def train_proficiency(
     progress: Progress = print,
     known: Sequence[str] | None = None,
     beside: Beside | None = None,
+    moment_model: SparseSkillExtractor | None = None,
 ) -> tuple[Assessor, dict[str, Any]]:
     """Train all parts from a seed and write them to `folder` (unless None).
 
@@ -78,6 +81,7 @@ def train_proficiency(
         pose_tokenizer: embeds frames for the margin of the "pose" stream; None leaves it out.
         known: order of the activities that can be judged; None sorts those with a level.
         beside: films and gaze; None trains on poses alone.
+        moment_model: chooses the moments when the settings ask for it.
     Returns:
         The assessor, and metrics on the validation clips.
     Raises:
@@ -102,6 +106,8 @@ def train_proficiency(
         if films is not None:
             assessor.banks[name] = fit_bank(films, settings.fewest_windows)
             say(f"{name}: {assessor.banks[name].describe()}")
+    assessor.moment_model = moment_model
+    assessor.moment_settings = MomentSettings(settings.moments, settings.proposals)
     scored = [d for d in pool_b if d.level is not None]
     noisy_b = noisy_poses(scored, settings.calibration_noise, seed + 3)
     calibrate(assessor, scored, noisy_b, settings, beside.sources(scored))
