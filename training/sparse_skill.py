@@ -26,20 +26,32 @@ from assistant.perception import (
     POSE_TOKENIZER_FOLDER,
     PROFICIENCY_FOLDER,
     SPARSE_SKILL_FOLDER,
+    VIDEO_ENCODER_FOLDER,
 )
+from assistant.pose.normalise import PERCEPTION_FPS
 from assistant.pose.tokenizer import PoseTokenizer
 from assistant.proficiency.assess import Assessor
 from assistant.proficiency.moments import frame_weights
 from assistant.proficiency.segments import SegmentPlan
 from assistant.proficiency.skill_reading import SkillReading, comparison_probability, read_skill
 from assistant.proficiency.sparse_skill import VARIANTS, SparseSkillConfig, SparseSkillExtractor
+from assistant.proficiency.streams import VIDEO_FPS
+from assistant.video.encoder import VideoEncoder
 from data_prep.drills.records import Drill
 from training.moment_figures import moment_figures
 from training.progress import Progress
 from training.run import Run, learner_poses
 from training.settings import build
-from training.sparse_skill_data import Pairs, SkillClips, judged_drills, selecting, skill_clips
-from training.sparse_skill_losses import skill_losses
+from training.sparse_skill_data import (
+    Pairs,
+    SkillClips,
+    ego_features,
+    judged_drills,
+    pose_features,
+    selecting,
+    weak_label,
+)
+from training.sparse_skill_losses import TARGET_RATIO, skill_losses
 from training.sparse_skill_metrics import (
     binary_f1,
     by_task,
@@ -49,8 +61,6 @@ from training.sparse_skill_metrics import (
 )
 from training.streams import action_span
 
-COMPARED = 10  # training clips that each test clip is compared with
-
 
 @dataclass(frozen=True)
 class SparseSkillSettings:
@@ -58,17 +68,25 @@ class SparseSkillSettings:
 
     Attributes:
         variant: the model, or a row of the paper's Table 2.
-        stream: features of a frame: embeddings of the pose tokenizer, or those of Stage 1.
+        stream: features of a frame: embeddings of the pose tokenizer, those of Stage 1, or means of
+            the video encoder's tokens of the ego view. Coaching reads moments by "pct" alone.
         label: high proficiency is a rating above 4 of 10 where there is one, as in the paper, or a
             level of 2 or 3.
+        highest_low_rating: of 10, for the label "rating".
+        fewest_clips: a task of fewer is left out.
         selection_share: share of the training performers that selects the step.
         every: steps between two selections.
         test_clips: of pool B, at most.
+        target_ratio: mu, share of the segments that is kept.
+        comparisons: training clips that each test clip is compared with.
+        rollout, contrast_scale and the rest: see `SparseSkillConfig` and `SegmentPlan`.
     """
 
     variant: str = "full"
-    stream: Literal["pct", "frames"] = "pct"
+    stream: Literal["pct", "frames", "ego"] = "pct"
     label: Literal["level", "rating"] = "rating"
+    highest_low_rating: int = 4
+    fewest_clips: int = 10
     steps: int = 800
     batch_size: int = 32
     learning_rate: float = 1e-3
@@ -82,16 +100,21 @@ class SparseSkillSettings:
     partitions: int = 24
     segment_frames: int = 4
     stride: int = 2
+    target_ratio: float = TARGET_RATIO
+    comparisons: int = 10
+    rollout: str = "a2_a1"
+    contrast_scale: float = 0.125
 
     def __post_init__(self) -> None:
         wrong = []
         if self.variant not in VARIANTS:
             wrong.append(f"variant {self.variant!r}, expected {', '.join(VARIANTS)}")
-        counts = ("steps", "batch_size", "every", "test_clips")
+        counts = ("steps", "batch_size", "every", "test_clips", "comparisons")
         if min(getattr(self, name) for name in counts) < 1 or self.learning_rate <= 0:
             wrong.append(f"{', '.join(counts)} at least 1, learning_rate above 0")
-        if not 0 < self.selection_share < 1:
-            wrong.append(f"selection_share {self.selection_share}, expected within 0..1")
+        for name in ("selection_share", "target_ratio"):
+            if not 0 < getattr(self, name) < 1:
+                wrong.append(f"{name} {getattr(self, name)}, expected within 0..1")
         if wrong:
             raise PoiseError("settings of the sparse skill stage", got="; ".join(wrong))
         self.config(1)
@@ -100,7 +123,14 @@ class SparseSkillSettings:
         """The architecture for features of this many columns."""
         plan = SegmentPlan(self.partitions, self.segment_frames, self.stride)
         return SparseSkillConfig(
-            features, self.variant, self.width, self.heads, self.dropout, plan=plan
+            features,
+            self.variant,
+            self.width,
+            self.heads,
+            self.dropout,
+            self.rollout,
+            self.contrast_scale,
+            plan,
         )
 
 
@@ -134,7 +164,7 @@ def train_sparse_skill(
     pairs = Pairs(train, config.plan, np.random.default_rng([seed, 1]))
     best, kept = (-1.0, 0.0), copy.deepcopy(model.state_dict())
     for step in range(1, settings.steps + 1):
-        losses = _losses(model.train(), pairs, settings.batch_size)
+        losses = _losses(model.train(), pairs, settings.batch_size, settings.target_ratio)
         total = torch.stack(list(losses.values())).sum()  # (11)
         if not torch.isfinite(total):
             raise FloatingPointError(f"loss {float(total)} at step {step}")
@@ -153,7 +183,9 @@ def train_sparse_skill(
     return model.eval()
 
 
-def _losses(model: SparseSkillExtractor, pairs: Pairs, size: int) -> dict[str, torch.Tensor]:
+def _losses(
+    model: SparseSkillExtractor, pairs: Pairs, size: int, target: float
+) -> dict[str, torch.Tensor]:
     """Both halves of the pairs in one pass; only the queries are classified."""
     segments, valid, labels = pairs.batch(size)
     out = model(segments, valid)
@@ -161,7 +193,9 @@ def _losses(model: SparseSkillExtractor, pairs: Pairs, size: int) -> dict[str, t
     for name, value in vars(out).items():
         setattr(query, name, value[:size])
         setattr(other, name, value[size:])
-    return skill_losses(model.config, query, other, valid[:size], labels[:size], labels[size:])
+    return skill_losses(
+        model.config, query, other, valid[:size], labels[:size], labels[size:], target
+    )
 
 
 def _selection(model: SparseSkillExtractor, clips: SkillClips) -> tuple[float, float]:
@@ -180,7 +214,11 @@ def read_all(
 
 
 def evaluate(
-    model: SparseSkillExtractor, train: SkillClips, test: SkillClips, drills: Sequence[Drill]
+    model: SparseSkillExtractor,
+    train: SkillClips,
+    test: SkillClips,
+    drills: Sequence[Drill],
+    comparisons: int = 10,
 ) -> dict[str, float]:
     """Figures of test clips: labels, ranking (also by comparison), and errors within the cut."""
     readings = read_all(model, test.features)
@@ -189,10 +227,12 @@ def evaluate(
     low = [i for i, d in enumerate(drills) if test.labels[i] == 0 and clip_steps(d).errors.any()]
     sources = {}
     if model.config.variant != "late_fusion":
-        figures["spearman_by_comparison"] = _by_comparison(model, train, test, readings, drills)
+        figures["spearman_by_comparison"] = _by_comparison(
+            model, train, test, readings, drills, comparisons
+        )
         sources["rollout"] = [frame_weights(readings[i], len(test.features[i])) for i in low]
     starts = [action_span(drills[i])[0] for i in low]
-    table = error_table([drills[i] for i in low], starts, sources)
+    table = error_table([drills[i] for i in low], starts, sources, test.fps)
     means = {name: float(values.mean()) for name, values in table.items() if len(values)}
     return figures | means | {"n_errors": float(len(low))}
 
@@ -203,12 +243,13 @@ def _by_comparison(
     test: SkillClips,
     readings: Sequence[SkillReading],
     drills: Sequence[Drill],
+    comparisons: int,
 ) -> float:
-    """Rank correlation of the comparison with 10 training clips of each clip's task."""
+    """Rank correlation of the comparison with some training clips of each clip's task."""
     rng, compared = np.random.default_rng(0), np.zeros(len(drills))
     for task in np.unique(test.tasks):
         members = np.flatnonzero(train.tasks == task)
-        chosen = np.sort(rng.choice(members, min(COMPARED, len(members)), replace=False))
+        chosen = np.sort(rng.choice(members, min(comparisons, len(members)), replace=False))
         others = [r.z_global.mean(0) for r in read_all(model, [train.features[i] for i in chosen])]
         for i in np.flatnonzero(test.tasks == task):
             compared[i] = comparison_probability(
@@ -225,14 +266,10 @@ def sparse_skill_stage(run: Run) -> None:
     """Train one model into `sparse_skill/`, its figures into `work/sparse_skill.json`."""
     settings: SparseSkillSettings = build(SparseSkillSettings, run.recipe.sparse_skill)
     seed, progress = run.recipe.seed, Progress(SPARSE_SKILL_FOLDER)
-    tokenizer = None
-    if settings.stream == "pct":
-        tokenizer = PoseTokenizer.from_pretrained(run.folder / POSE_TOKENIZER_FOLDER)
-    drills = judged_drills(run.pool("perception"))
-    test_drills = judged_drills(run.pool("language")[: settings.test_clips])
+    drills = judged_drills(run.pool("perception"), settings.fewest_clips)
+    test_drills = judged_drills(run.pool("language")[: settings.test_clips], settings.fewest_clips)
     clips, test = (
-        skill_clips(some, learner_poses(some, seed + k), settings.label, tokenizer)
-        for k, some in ((21, drills), (22, test_drills))
+        _clips(run, some, settings, seed + k) for k, some in ((21, drills), (22, test_drills))
     )
     selects = selecting(drills, settings.selection_share)
     train, selection = clips.subset(~selects), clips.subset(selects)
@@ -242,12 +279,30 @@ def sparse_skill_stage(run: Run) -> None:
     model.save_pretrained(run.folder / SPARSE_SKILL_FOLDER)
     figures: dict[str, Any] = {"variant": settings.variant, "label": settings.label}
     figures |= {"stream": settings.stream, "seed": seed, "n_train": len(train.labels)}
-    figures |= evaluate(model, train, test, test_drills)
-    if tokenizer is not None and (run.folder / PROFICIENCY_FOLDER).is_dir():
+    figures |= evaluate(model, train, test, test_drills, settings.comparisons)
+    if settings.stream == "pct" and (run.folder / PROFICIENCY_FOLDER).is_dir():
+        tokenizer = PoseTokenizer.from_pretrained(run.folder / POSE_TOKENIZER_FOLDER)
         assessor = Assessor.from_pretrained(run.folder / PROFICIENCY_FOLDER, tokenizer)
         figures["validation"] = validation_moments(run, assessor, model)
     run.write_metrics(SPARSE_SKILL_FOLDER, figures)
     progress.say(json.dumps(figures))
+
+
+def _clips(
+    run: Run, drills: Sequence[Drill], settings: SparseSkillSettings, seed: int
+) -> SkillClips:
+    """Features of the stream, by the run's own tokenizer or encoder, and the weak labels."""
+    fps = PERCEPTION_FPS
+    if settings.stream == "ego":
+        encoder = VideoEncoder.from_pretrained(run.folder / VIDEO_ENCODER_FOLDER)
+        features, fps = ego_features(drills, encoder, seed), VIDEO_FPS
+    else:
+        tokenizer = None
+        if settings.stream == "pct":
+            tokenizer = PoseTokenizer.from_pretrained(run.folder / POSE_TOKENIZER_FOLDER)
+        features = pose_features(drills, learner_poses(drills, seed), tokenizer)
+    labels = [weak_label(d, settings.label, settings.highest_low_rating) for d in drills]
+    return SkillClips(features, np.array(labels), np.array([d.activity for d in drills]), fps)
 
 
 def validation_moments(run: Run, assessor: Assessor, model: SparseSkillExtractor) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """Clips for the Sparse Skill Extractor: weak labels, features, and random pairs of one task."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from assistant.pose.normalise import NormalisedPose, frame_features
+from assistant.pose.normalise import PERCEPTION_FPS, NormalisedPose, frame_features
 from assistant.pose.tokenizer import PoseTokenizer
 from assistant.proficiency.assess import embed_frames, recrop
 from assistant.proficiency.pdm import LOWEST_HIGH_LEVEL
@@ -16,7 +16,10 @@ from assistant.proficiency.segments import (
     segment_frames,
     segment_starts,
 )
+from assistant.proficiency.streams import VIDEO_FPS
+from assistant.video.encoder import VideoEncoder
 from data_prep.drills.records import Drill
+from data_prep.drills.render import render_views
 from training.streams import action_span
 
 FEWEST = 10  # samples of a task (section 3.2)
@@ -25,55 +28,60 @@ HIGHEST_LOW_RATING = 4  # of 10 (section 3.2)
 
 @dataclass(frozen=True)
 class SkillClips:
-    """Clips as the model reads them: features [T, F] of each, label [n] 0 or 1, task [n]."""
+    """Clips as the model reads them: features [T, F] of each at `fps`, label [n] 0 or 1, task [n].
+
+    They are cut to all repetitions, as coaching cuts them to the active span.
+    """
 
     features: list[np.ndarray]
     labels: np.ndarray
     tasks: np.ndarray
+    fps: float = PERCEPTION_FPS
 
     def subset(self, chosen: np.ndarray) -> "SkillClips":
         """Some of them, by bool [n]."""
         features = [f for f, c in zip(self.features, chosen, strict=True) if c]
-        return SkillClips(features, self.labels[chosen], self.tasks[chosen])
+        return replace(
+            self, features=features, labels=self.labels[chosen], tasks=self.tasks[chosen]
+        )
 
 
-def weak_label(drill: Drill, kind: str) -> int:
-    """1 for high proficiency: a rating above 4 where there is one and `kind` is "rating", else a
-    level of 2 or 3 (experience as a proxy, section 3.7)."""
+def weak_label(drill: Drill, kind: str, highest_low: int = HIGHEST_LOW_RATING) -> int:
+    """1 for high proficiency: a rating above `highest_low` of 10 where there is one and `kind` is
+    "rating", else a level of 2 or 3 (experience as a proxy, section 3.7)."""
     if kind == "rating" and drill.rating is not None:
-        return int(drill.rating > HIGHEST_LOW_RATING)
+        return int(drill.rating > highest_low)
     assert drill.level is not None
     return int(drill.level >= LOWEST_HIGH_LEVEL)
 
 
-def judged_drills(drills: Sequence[Drill]) -> list[Drill]:
-    """Without distractors and without tasks of fewer than `FEWEST` clips."""
+def judged_drills(drills: Sequence[Drill], fewest: int = FEWEST) -> list[Drill]:
+    """Without distractors and without tasks of fewer than `fewest` clips."""
     known = [d for d in drills if d.level is not None]
     names = [d.activity for d in known]
-    return [d for d in known if names.count(d.activity) >= FEWEST]
+    return [d for d in known if names.count(d.activity) >= fewest]
 
 
-def skill_clips(
-    drills: Sequence[Drill],
-    poses: Sequence[NormalisedPose],
-    label: str,
-    tokenizer: PoseTokenizer | None,
-) -> SkillClips:
-    """Features at PERCEPTION_FPS: the tokenizer's embeddings, without one those of Stage 1.
-
-    Poses are cut to all repetitions, as coaching cuts them to the active span.
-    """
-    labels = np.array([weak_label(d, label) for d in drills])
+def pose_features(
+    drills: Sequence[Drill], poses: Sequence[NormalisedPose], tokenizer: PoseTokenizer | None
+) -> list[np.ndarray]:
+    """[T, F] at PERCEPTION_FPS: the tokenizer's embeddings, without one the features of Stage 1."""
     cuts = [recrop(pose, action_span(d)) for d, pose in zip(drills, poses, strict=True)]
-    features = [pose_features(cut, tokenizer) for cut in cuts]
-    return SkillClips(features, labels, np.array([d.activity for d in drills]))
-
-
-def pose_features(pose: NormalisedPose, tokenizer: PoseTokenizer | None) -> np.ndarray:
-    """[T, F] float32 at PERCEPTION_FPS."""
     if tokenizer is None:
-        return frame_features(pose)
-    return embed_frames(tokenizer, pose).astype(np.float32)
+        return [frame_features(cut) for cut in cuts]
+    return [embed_frames(tokenizer, cut).astype(np.float32) for cut in cuts]
+
+
+def ego_features(drills: Sequence[Drill], encoder: VideoEncoder, seed: int) -> list[np.ndarray]:
+    """[T, D] at VIDEO_FPS: means of the patch tokens of each frame of the rendered ego view."""
+    found = []
+    for i, drill in enumerate(drills):
+        start, end = action_span(drill)
+        times = start + np.arange(max(int((end - start) * VIDEO_FPS), 1)) / VIDEO_FPS
+        look = int(np.random.default_rng([seed, i]).integers(2**31))
+        film = render_views(drill.pose, ["ego"], times, size=encoder.size, seed=look)["ego"]
+        found.append(encoder.encode_dense(film))
+    return found
 
 
 class Pairs:

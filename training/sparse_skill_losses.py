@@ -46,6 +46,7 @@ def skill_losses(
     valid: Tensor,
     label: Tensor,
     other_label: Tensor,
+    target: float = TARGET_RATIO,
 ) -> dict[str, Tensor]:
     """The summands of (11) that the variant has; padding [B, N] is False in `valid`."""
     losses = {"class": class_loss(query.logit, label)}
@@ -56,5 +57,5 @@ def skill_losses(
     if config.variant != "no_local":
         losses["local"] = local_loss(query.z_local, other.z_local, query.keep, same, scale)
     if config.sparse:
-        losses["ratio"] = ratio_loss(query.keep, valid)
+        losses["ratio"] = ratio_loss(query.keep, valid, target)
     return losses

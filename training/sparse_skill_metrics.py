@@ -9,7 +9,7 @@ import torch
 from scipy.stats import spearmanr
 
 from assistant.pose.normalise import PERCEPTION_FPS
-from assistant.proficiency.moments import moments_of
+from assistant.proficiency.stage1 import heaviest_windows
 from data_prep.drills.records import Drill
 
 ERROR_SHARE = 0.5  # of the step or of the fault that must lie in the other
@@ -57,13 +57,15 @@ def _meet(a: tuple[float, float], b: tuple[float, float]) -> bool:
     return common >= ERROR_SHARE * min(a[1] - a[0], b[1] - b[0]) and common > 0
 
 
-def step_weights(weights: np.ndarray, start: float, steps: Steps) -> np.ndarray:
+def step_weights(
+    weights: np.ndarray, start: float, steps: Steps, fps: float = PERCEPTION_FPS
+) -> np.ndarray:
     """Mean weight [n] of each step; a step without frames has none.
 
     Args:
-        weights: [T] of the frames of a cut at `PERCEPTION_FPS`; start: second of its first frame.
+        weights: [T] of the frames of a cut at `fps`; start: second of its first frame.
     """
-    seconds = start + np.arange(len(weights)) / PERCEPTION_FPS
+    seconds = start + np.arange(len(weights)) / fps
     ends = np.array([end for _, end in steps.times])
     step = np.minimum(np.searchsorted(ends, seconds, side="right"), len(ends) - 1)
     total = np.bincount(step, weights, minlength=len(ends))
@@ -90,11 +92,12 @@ def chance_recall(errors: np.ndarray, among: np.ndarray) -> float:
     return float(errors[among].sum() * min(1.0, count / max(int(among.sum()), 1)) / count)
 
 
-def moment_hit(weights: np.ndarray, start: float, drill: Drill) -> bool:
+def moment_hit(
+    weights: np.ndarray, start: float, drill: Drill, fps: float = PERCEPTION_FPS
+) -> bool:
     """Whether the middle of the heaviest window lies in a fault: there a correction is centred."""
-    end = start + len(weights) / PERCEPTION_FPS
-    window = moments_of(torch.from_numpy(weights), (start, end), 1)[0]
-    return _in_fault(np.array([(window.start + window.end) / 2]), drill)[0]
+    first, last, _ = heaviest_windows(torch.from_numpy(weights), fps)[0]
+    return bool(_in_fault(np.array([start + (first + last) / 2]), drill)[0])
 
 
 def _in_fault(seconds: np.ndarray, drill: Drill) -> np.ndarray:
@@ -109,13 +112,16 @@ def _chance_hit(drill: Drill) -> float:
 
 
 def error_table(
-    drills: Sequence[Drill], starts: Sequence[float], sources: Mapping[str, Sequence[np.ndarray]]
+    drills: Sequence[Drill],
+    starts: Sequence[float],
+    sources: Mapping[str, Sequence[np.ndarray]],
+    fps: float = PERCEPTION_FPS,
 ) -> dict[str, np.ndarray]:
     """Error recall and moment hits of each low clip with errors, and their floors; [n] each.
 
     Args:
         drills: low clips with an error step; starts: second where each was cut.
-        sources: name -> frame weights [T] of each clip.
+        sources: name -> frame weights [T] of each clip at `fps`.
     """
     steps = [clip_steps(d) for d in drills]
     table = {
@@ -127,9 +133,9 @@ def error_table(
     for name, weights in sources.items():
         each = list(zip(weights, starts, steps, drills, strict=True))
         table[f"recall_{name}"] = [
-            error_recall(step_weights(w, start, s), s.errors) for w, start, s, _ in each
+            error_recall(step_weights(w, start, s, fps), s.errors) for w, start, s, _ in each
         ]
-        table[f"hit_{name}"] = [moment_hit(w, start, d) for w, start, _, d in each]
+        table[f"hit_{name}"] = [moment_hit(w, start, d, fps) for w, start, _, d in each]
     return {name: np.array(values, dtype=float) for name, values in table.items()}
 
 

@@ -1,10 +1,12 @@
 """Recipes: every shipped YAML loads, and a wrong one names all its faults at once."""
 
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
+import torch
 
 from assistant.cli import main
 from assistant.errors import PoiseError
@@ -13,7 +15,7 @@ from training.recipe import LanguageSettings, Recipe, load_recipe, recipe_path
 from training.settings import build
 
 # Every recipe that ships; a new one is added here too.
-SHIPPED = {"mini", "profvlm_smollm2"}
+SHIPPED = {"mini", "profvlm_smollm2", "sse"}
 
 
 def test_every_shipped_recipe_loads() -> None:
@@ -179,3 +181,37 @@ def test_a_diverging_stage_is_one_line(
     monkeypatch.setitem(stages.STAGES, "language", diverge)
     assert main(["train", "mini", "--stage", "language", "-o", str(tmp_path / "run")]) == 1
     assert "stage language diverged; got: loss nan at step 3" in capsys.readouterr().err
+
+
+def test_the_sparse_skill_recipe_has_what_its_paper_prints() -> None:
+    from assistant.proficiency.sparse_skill import (
+        MaskedLayer,
+        SparseSkillConfig,
+        SparseSkillExtractor,
+    )
+    from training.sparse_skill import SparseSkillSettings
+
+    recipe = load_recipe("sse")
+    assert recipe.video_encoder["name"] == "vjepa2"  # section 3.4: V-JEPA, ViT-L/16, frozen
+    assert "vitl" in recipe.video_encoder["pretrained"]
+    settings: SparseSkillSettings = build(SparseSkillSettings, recipe.sparse_skill)
+    printed = {
+        "stream": "ego",  # 3.2: the egocentric view
+        "label": "rating",  # 3.2: expert ratings of 1 to 10 ...
+        "highest_low_rating": 4,  # 3.2: ... with a threshold of 4
+        "fewest_clips": 10,  # 3.2: tasks with less than 10 examples are left out
+        "selection_share": 0.2,  # 3.2: 20% of train selects the model
+        "target_ratio": 0.5,  # 3.4: mu
+        "comparisons": 10,  # 2.2: comparison videos of each query at inference
+        "rollout": "a1_a2",  # 3.1, as printed
+        "contrast_scale": 1.0,  # (7), (8): raw products
+        "width": 1024,  # 3.4: ViT-L
+        "variant": "full",
+    }
+    assert {name: getattr(settings, name) for name in printed} == printed
+    config = settings.config(1024)
+    assert config == SparseSkillConfig.paper()
+    small = SparseSkillExtractor(replace(config, features=8, width=32, heads=2))
+    layers = [m for m in small.modules() if isinstance(m, MaskedLayer)]
+    assert len(layers) == 2  # 2.2: the module sits between the encoder's two layers
+    assert sum(isinstance(m, torch.nn.Linear) for m in small.pooling.mlp) == 2  # 3.4

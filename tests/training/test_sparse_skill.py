@@ -20,6 +20,7 @@ from assistant.proficiency.sparse_skill import (
     SparseSkillConfig,
     SparseSkillExtractor,
 )
+from assistant.video.encoder import VideoEncoder
 from data_prep.drills.records import Drill
 from data_prep.drills.simulate import simulate_many
 from training.moment_figures import interval
@@ -172,6 +173,14 @@ def drills() -> list[Drill]:
     return simulate_many(8, 8, 77)
 
 
+def test_a_task_s_hyper_parameters_reach_labels_and_losses(drills: list[Drill]) -> None:
+    strict = [weak_label(d, "rating", 7) for d in drills]
+    assert strict == [int((d.rating or 0) > 7) for d in drills]
+    assert ratio_loss(tensor(KEEP), tensor(VALID), 0.25).item() == pytest.approx(
+        np.mean([(0.25 - KEEP[b].sum() / VALID[b].sum()) ** 2 for b in range(3)])
+    )
+
+
 def test_steps_are_the_drill_s_and_errors_lie_where_faults_do(drills: list[Drill]) -> None:
     faulty = 0
     for drill in drills:
@@ -303,6 +312,16 @@ def test_the_stage_writes_its_model_and_its_figures(tmp_path: Path) -> None:
     assert found["n"] >= 10 and -1 <= found["spearman"] <= 1
     assert "validation" not in found  # no Stage 1 in this run
     assert SparseSkillExtractor.from_pretrained(tmp_path / "sparse_skill").config.features == 114
+
+
+def test_the_stage_reads_the_ego_view(tmp_path: Path) -> None:
+    shutil.copytree(WEIGHTS_FOLDER / DEFAULT_NAME / "video_encoder", tmp_path / "video_encoder")
+    few = ("data.clips_per_performer=4", "sparse_skill.fewest_clips=2")
+    found = stage(tmp_path, *few, "sparse_skill.stream=ego")
+    encoder = VideoEncoder.from_pretrained(tmp_path / "video_encoder")
+    model = SparseSkillExtractor.from_pretrained(tmp_path / "sparse_skill")
+    assert found["stream"] == "ego" and model.config.features == encoder.width
+    assert 0 <= found["recall_rollout"] <= 1
 
 
 def test_late_fusion_cannot_say_where(tmp_path: Path) -> None:
