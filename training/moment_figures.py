@@ -12,7 +12,7 @@ import numpy as np
 
 from assistant.pose.normalise import PERCEPTION_FPS, NormalisedPose, frame_features
 from assistant.proficiency.activity import auroc
-from assistant.proficiency.assess import Assessor, embed_frames, recrop, run_stage1
+from assistant.proficiency.assess import Assessor, embed_frames, recrop
 from assistant.proficiency.moments import (
     PROPOSALS,
     MomentSettings,
@@ -22,6 +22,7 @@ from assistant.proficiency.moments import (
 from assistant.proficiency.pdm import LOWEST_HIGH_LEVEL, action_dynamics
 from assistant.proficiency.skill_reading import read_skill
 from assistant.proficiency.sparse_skill import SparseSkillExtractor
+from assistant.proficiency.stage1_run import run_stage1
 from data_prep.drills.records import Drill
 from training.sparse_skill_metrics import clip_steps, error_table
 

@@ -87,7 +87,7 @@ class SparseSkillSettings:
     label: Literal["level", "rating"] = "rating"
     highest_low_rating: int = 4
     fewest_clips: int = 10
-    steps: int = 800
+    steps: int = 400
     batch_size: int = 32
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
