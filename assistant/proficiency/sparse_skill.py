@@ -4,7 +4,7 @@ Segments of any feature sequence (PCT embeddings per frame, video patch means) a
 token each; a transformer of two layers with a [cls] token drops tokens between them, equations (1)
 to (6) of the paper, and a linear head on z_0 says the probability of high proficiency. The losses
 are in `training/sparse_skill_losses.py`, training in `training/sparse_skill.py`; `skill_reading.py`
-judges one clip. Nothing that is shipped uses this model yet.
+judges one clip, `moments.py` makes moments of it.
 """
 
 import json
