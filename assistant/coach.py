@@ -23,7 +23,6 @@ from assistant.coach_result import (
     NotJudged,
     clip_record,
     judged_result,
-    with_window,
 )
 from assistant.demos.library import Library
 from assistant.demos.rank import Ranked, rank
@@ -33,10 +32,10 @@ from assistant.errors import PoiseError
 from assistant.evidence import Experts
 from assistant.feedback import Feedback
 from assistant.model.configuration_poise import PoiseConfig
-from assistant.perceive import perceive
+from assistant.perceive import perceive, reassess
 from assistant.perception import Perception
 from assistant.pose.bones import bone_lengths, restore_bone_lengths
-from assistant.proficiency.assess import Assessment, recrop
+from assistant.proficiency.assess import Assessment
 from assistant.progress import quiet_libraries
 from assistant.tasks.commentary import (
     commentary_prompt,
@@ -248,16 +247,18 @@ class Coach:
     def _reassess(
         self, judged: Sequence[Judged], corrected: Sequence[np.ndarray]
     ) -> list[Assessment]:
-        """The same heads on the learner's span, the corrected window put in, cut as before."""
-        found = []
-        for item, frames in zip(judged, corrected, strict=True):
-            whole = with_window(item.pose, item.window, frames)
-            found += self.perception.assessor.assess_many(
-                [recrop(whole, item.assessment.span)],
+        """The same heads on every learner with the corrected window put in."""
+        return [
+            reassess(
+                self.perception,
+                item.pose,
+                item.window,
+                frames,
                 activity=item.assessment.activity,
-                find_span=False,
+                span=item.assessment.span,
             )
-        return found
+            for item, frames in zip(judged, corrected, strict=True)
+        ]
 
 
 def used_views(clip: CoachInput, found: Assessment, video_views: Sequence[str]) -> list[str]:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from assistant.coach_result import CoachInput, Judged, NotJudged
+from assistant.coach_result import CoachInput, Judged, NotJudged, with_window
 from assistant.perception import Perception, focus_window, model_inputs
 from assistant.pose.kinematics import measure
 from assistant.pose.normalise import NormalisedPose, normalise
-from assistant.proficiency.assess import Assessment
+from assistant.proficiency.assess import Assessment, recrop
 from assistant.tasks.window import WindowFrames
 
 
@@ -39,6 +39,28 @@ def perceive(
         else:
             seen.append(NotJudged(clip, found, measure(clip.pose, None, None)))
     return seen
+
+
+def reassess(
+    perception: Perception,
+    pose: NormalisedPose,
+    window: WindowFrames,
+    frames: np.ndarray,
+    *,
+    activity: str,
+    span: tuple[float, float],
+) -> Assessment:
+    """What the same heads say of a clip with other frames in its window.
+
+    Args:
+        pose: the whole clip; window: where the frames go.
+        frames: [10, 17, 3] root-centred, facing +x at the window's heading.
+        activity, span: of the first assessment, so that nothing but the frames differs.
+    """
+    whole = with_window(pose, window, frames)
+    return perception.assessor.assess_many(
+        [recrop(whole, span)], activity=activity, find_span=False
+    )[0]
 
 
 def _judged(

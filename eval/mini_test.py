@@ -16,8 +16,10 @@ from assistant.coach_result import CoachInput, CoachResult
 from assistant.pose.normalise import normalise
 from assistant.tasks.window import WINDOW_FPS
 from eval import levels as lv
+from eval.closed_loop import score_rises, summarise_rises
 from eval.corrections import CorrectionScores, ExpertWindows, score_correction, through_codec
 from eval.floors import BoostedTrees, angle_statistics, oracle_level
+from eval.hallucinations import hallucinations
 from eval.poses import distance
 from eval.statistics import auroc
 from eval.summaries import (
@@ -40,14 +42,20 @@ def run_clips(
     *,
     seed: int = 0,
     corrections: bool = True,
+    reassessed: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Scores:
-    """Coach the clips and score every one of them."""
+    """Coach the clips and score every one of them.
+
+    Args:
+        corrections: score the corrections; reassessed: put them in and judge the clips again.
+    """
     given = [CoachInput(clip.sample_id, clip.pose, clip.views) for clip in clips]
     results = coach_all(coach, given, seed=seed, progress=progress)
     records = [result.feedback.to_json() for result in results]
     found = correction_scores(coach, clips, results) if corrections else []
-    return Scores(clips, records, found)
+    rises = score_rises(coach.perception, clips, results, seed) if reassessed else []
+    return Scores(clips, records, found, rises)
 
 
 def correction_scores(
@@ -199,8 +207,12 @@ def evaluate(
     clips = sets[STANDARD].clips
     log(f"coaching {len(clips)} clips")
     only = None if ranked is None else {clip.sample_id for clip in balanced(clips, ranked)}
-    scores = run_clips(CoachVariant(coach, only=only), clips, seed=seed, progress=progress)
+    scores = run_clips(
+        CoachVariant(coach, only=only), clips, seed=seed, reassessed=True, progress=progress
+    )
     result = summarise(scores) | shuffled_truth(scores, seed) | tokenizer_error(coach, clips)
+    result |= summarise_rises(scores.rises, scores.performers, seed)
+    result |= hallucinations(scores.records, clips, coach.experts, seed)
     result |= {"pct_real_mm": None, "pct_real_plain_mm": None}
     if throws:
         result |= real_tokenizer_error(coach, throws)

@@ -37,6 +37,7 @@ class Scores:
     clips: Sequence[TestClip]
     records: Sequence[Mapping[str, Any]]
     corrections: Sequence[CorrectionScores | None] = field(default=())
+    rises: Sequence[dict[str, float] | None] = field(default=())
 
     @property
     def performers(self) -> list[str]:

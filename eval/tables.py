@@ -123,6 +123,44 @@ def mini_test_table(result: Mapping[str, Any]) -> str:
     return markdown(["measure", "result [95% over performers]", "beside it"], rows)
 
 
+# What is put into the correction window, as `eval.closed_loop.MOTIONS` names it.
+_PUT_IN: Mapping[str, str] = {
+    "correction": "the correction",
+    "own_frames": "the learner's own frames through the tokenizer",
+    "other_correction": "another learner's correction",
+    "twin": "the true fault-free twin",
+}
+
+
+def closed_loop_table(result: Mapping[str, Any]) -> str:
+    """How the CORAL score of a clip changes with what is put into its window."""
+    n = result["closed_loop_n"]
+    rows = []
+    for motion, name in _PUT_IN.items():
+        keys = (f"closed_loop_{motion}_rise", f"closed_loop_{motion}_risen")
+        cells = [with_interval(result.get(k), result.get(f"{k}_interval")) for k in keys]
+        rows.append([name, str(n), *cells])
+    return markdown(["put into the window", "n", "score rises by", "share that rises"], rows)
+
+
+def remarks_table(result: Mapping[str, Any]) -> str:
+    """Contradicted and unsupported remarks beside those of another clip."""
+    names = {
+        "hallucination": "contradicted by the injected truth",
+        "unsupported": "not supported by the measurement",
+    }
+    rows = [
+        [
+            name,
+            with_interval(result[f"{key}_rate"], result.get(f"{key}_rate_interval")),
+            str(result[f"{key}_n"]),
+            number(result[f"{key}_rate_shuffled"]),
+        ]
+        for key, name in names.items()
+    ]
+    return markdown(["remarks", "share [95% over performers]", "n", "of another clip"], rows)
+
+
 def conditions_table(result: Mapping[str, Any], keys: Sequence[str]) -> str:
     """One row a condition of `result["conditions"]`."""
     rows = [

@@ -31,6 +31,12 @@ KEYS = [
     "retrieval_chance_median_rank",
     "nearest_neighbour_median_rank",
     "n",
+    "hallucination_rate",
+    "hallucination_rate_shuffled",
+    "hallucination_n",
+    "unsupported_rate",
+    "unsupported_n",
+    "closed_loop_n",
 ]
 FEW = ("--performers", "4", "--clips", "4", "--split", "test", "--distractors", "0.25")
 
