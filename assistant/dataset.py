@@ -68,6 +68,12 @@ COLUMNS: Final[Mapping[str, str]] = {
 FEATURE_KINDS: Final = ("omnivore_video", "maws_clip_2b")
 # Columns that only some datasets have; records of the others lack these keys.
 OPTIONAL_COLUMNS: Final[Mapping[str, str]] = {
+    "score": "a continuous score of the source: higher is better",
+    "proficient": "0 or 1, by the score",
+    "experienced": "0 or 1, by experience",
+    "supertrial": "which repetition of the performer",
+    "frames": "folder of pictures, relative to the download",
+    "kinematics": "file of a robot's motion, relative to the download",
     "features": "kind of FEATURE_KINDS to view name to .pt path, relative to the dataset",
 }
 
@@ -333,6 +339,8 @@ def _features(columns: list[str]) -> Any:
     kinds |= {key: [text] for key in ("step_names", "correct_points")}
     kinds |= {"level": small, "rating": small, "faults": [fault]}
     kinds |= {"moments": span, "repetitions": span}
+    kinds |= {key: number for key in ("score",) if key in kinds}
+    kinds |= {key: small for key in ("proficient", "experienced", "supertrial") if key in kinds}
     kinds["views"] = dict.fromkeys(VIEWS, text)
     if "features" in kinds:
         kinds["features"] = {kind: dict.fromkeys(VIEWS, text) for kind in FEATURE_KINDS}

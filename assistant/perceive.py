@@ -50,7 +50,10 @@ def reassess(
     activity: str,
     span: tuple[float, float],
 ) -> Assessment:
-    """What the same heads say of a clip with other frames in its window.
+    """What the same heads say of a clip with other frames in its window, from the pose alone.
+
+    Films show the learner as it was, so they are left out even where the first assessment read
+    them.
 
     Args:
         pose: the whole clip; window: where the frames go.

@@ -13,12 +13,14 @@ from data_prep.features_cli import features
 from data_prep.interchange_cli import register as register_interchange
 from data_prep.pair_cli import pair
 from data_prep.pose_error_cli import register as register_pose_error
+from data_prep.skill_sets.cli import register as register_skill_sets
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 register_egoexo4d(app)
 register_label(app)
 register_interchange(app)
 register_pose_error(app)
+register_skill_sets(app)
 
 
 @app.callback()
