@@ -125,12 +125,15 @@ class Experts:
         if expert is None or not found:
             return None
 
-        def distance(measured: Measurement) -> float:
-            spread = (expert.std**2 + measured.error**2) ** 0.5
-            away = (measured.value - expert.mean) / max(spread, 1e-9)
-            return abs(away) if side == EITHER else side * away
-
-        far = max(found, key=distance)
-        return distance(far), Evidence(
+        far = max(found, key=lambda measured: distance_of(measured, expert, side))
+        return distance_of(far, expert, side), Evidence(
             quantity, far.value, far.unit, far.error, expert.mean, expert.std
         )
+
+
+def distance_of(measured: Measurement, expert: ExpertQuantity, side: int) -> float:
+    """How many standard deviations, spread and measurement error together, a measurement lies from
+    the experts on the side of the fault; negative on the other side, unless it may be EITHER."""
+    spread = (expert.std**2 + measured.error**2) ** 0.5
+    away = (measured.value - expert.mean) / max(spread, 1e-9)
+    return abs(away) if side == EITHER else side * away

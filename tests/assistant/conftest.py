@@ -117,6 +117,7 @@ class StubAssessor:
         *,
         activity: str | None = None,
         find_span: bool = True,
+        sources: object = None,
     ) -> "list[Assessment]":
         self.seen += [(pose, activity, find_span) for pose in poses]
         return [self._say(pose, activity) for pose in poses]
