@@ -1,5 +1,7 @@
 """Frame weights from segments, their restriction to repetitions, moments and margin windows."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -18,7 +20,7 @@ from assistant.proficiency.skill_reading import SkillReading, read_skill
 from assistant.proficiency.sparse_skill import SparseSkillConfig, SparseSkillExtractor
 
 
-def reading(frames: list, weights: list) -> SkillReading:  # type: ignore[type-arg]
+def reading(frames: list[Any], weights: list[Any]) -> SkillReading:
     w = np.array(weights, dtype=float)
     return SkillReading(0.5, np.zeros((len(w), 2)), w.mean(axis=0), np.array(frames), w)
 
