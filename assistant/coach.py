@@ -199,8 +199,9 @@ class Coach:
         with timings("retrieval"):
             ranked = [self._retrieve(item, t) for item, t in zip(judged, texts, strict=True)]
         with timings("reassessment"):
+            before = self._reassess(judged, None)
             after = self._reassess(judged, corrected)
-        answers = zip(levels, texts, corrected, ranked, after, strict=True)
+        answers = zip(levels, texts, corrected, ranked, before, after, strict=True)
         return [
             judged_result(
                 item,
@@ -245,20 +246,31 @@ class Coach:
         return rank(self.engine, self.config, prompt, candidates)
 
     def _reassess(
-        self, judged: Sequence[Judged], corrected: Sequence[np.ndarray]
+        self, judged: Sequence[Judged], corrected: Sequence[np.ndarray] | None
     ) -> list[Assessment]:
-        """The same heads on every learner with the corrected window put in."""
-        return [
-            reassess(
-                self.perception,
-                item.pose,
-                item.window,
-                frames,
-                activity=item.assessment.activity,
-                span=item.assessment.span,
+        """The same heads on every learner with the corrected window put in.
+
+        From the pose alone: films and gaze show the learner, not the correction. So without
+        corrections a clip that has them is assessed anew, any other keeps its assessment.
+        """
+        found = []
+        for i, item in enumerate(judged):
+            first = item.assessment
+            if corrected is None and first.modalities == ("pose",):
+                found.append(first)
+                continue
+            frames = None if corrected is None else corrected[i]
+            found.append(
+                reassess(
+                    self.perception,
+                    item.pose,
+                    item.window,
+                    frames,
+                    activity=first.activity,
+                    span=first.span,
+                )
             )
-            for item, frames in zip(judged, corrected, strict=True)
-        ]
+        return found
 
 
 def used_views(clip: CoachInput, found: Assessment, video_views: Sequence[str]) -> list[str]:

@@ -104,13 +104,15 @@ class Answer:
         text: label and commentary as generated.
         corrected: [10, 17, 3] window frames.
         ranked: demonstrations of the activity, best first.
-        after: assessment of the clip with the correction in its window.
+        before, after: assessments by the pose alone, of the clip as it is and with the correction
+            in its window.
     """
 
     levels: np.ndarray
     text: str
     corrected: np.ndarray
     ranked: list[Ranked]
+    before: Assessment
     after: Assessment
 
 
@@ -155,7 +157,7 @@ def judged_result(
         remarks=remarks,
         moments=[{"start": m.start, "end": m.end, "weight": m.weight} for m in found.moments],
         demonstrations=_demonstrations(item, remarks, answer.ranked[:N_DEMONSTRATIONS]),
-        correction=_correction(item, answer.corrected, answer.after),
+        correction=_correction(item, answer),
         provenance=provenance,
         timings_ms=timings_ms,
     )
@@ -211,14 +213,15 @@ def _demonstrations(
     return rows
 
 
-def _correction(item: Judged, corrected: np.ndarray, after: Assessment) -> dict[str, Any]:
+def _correction(item: Judged, answer: Answer) -> dict[str, Any]:
+    corrected = answer.corrected
     return {
         "pose": None,
         "start": item.window.start,
         "end": item.window.end,
         "fps": item.given.pose.fps,
-        "level_before": LEVELS[int(item.assessment.level_probabilities.argmax())],
-        "level_after": LEVELS[int(after.level_probabilities.argmax())],
+        "level_before": LEVELS[int(answer.before.level_probabilities.argmax())],
+        "level_after": LEVELS[int(answer.after.level_probabilities.argmax())],
         "pa_mpjpe_to_learner_mm": float(pa_mpjpe(corrected, item.window.joints).mean()),
         "bone_length_drift_mm": float(
             bone_length_drift_mm(corrected, bone_lengths(item.pose.joints))

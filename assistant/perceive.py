@@ -45,7 +45,7 @@ def reassess(
     perception: Perception,
     pose: NormalisedPose,
     window: WindowFrames,
-    frames: np.ndarray,
+    frames: np.ndarray | None,
     *,
     activity: str,
     span: tuple[float, float],
@@ -57,10 +57,11 @@ def reassess(
 
     Args:
         pose: the whole clip; window: where the frames go.
-        frames: [10, 17, 3] root-centred, facing +x at the window's heading.
+        frames: [10, 17, 3] root-centred, facing +x at the window's heading; None leaves the clip
+            as it is.
         activity, span: of the first assessment, so that nothing but the frames differs.
     """
-    whole = with_window(pose, window, frames)
+    whole = pose if frames is None else with_window(pose, window, frames)
     return perception.assessor.assess_many(
         [recrop(whole, span)], activity=activity, find_span=False
     )[0]
