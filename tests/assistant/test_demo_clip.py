@@ -10,9 +10,14 @@ import numpy as np
 import pytest
 
 import assistant
+from assistant.checkpoint import Checkpoint
 from assistant.cli import main
+from assistant.coach_result import CoachInput
 from assistant.feedback import validate
+from assistant.perceive import perceive
+from assistant.perception import Perception
 from assistant.pose.read import read_pose
+from assistant.proficiency.streams import GAZE_FPS, Stream
 from prompts.vocabulary import LEVELS
 
 WEIGHTS = Path(str(assistant.__file__)).parent / "weights"
@@ -59,6 +64,26 @@ def test_the_demo_is_recognised_and_judged(record: dict) -> None:
     assert record["provenance"]["inputs_used"][0] == "pose"
     assert sum(record["proficiency"]["probabilities"]) == pytest.approx(1)
     assert record["proficiency"]["level"] in LEVELS
+
+
+def test_its_film_reaches_stage_1_and_the_margin(record: dict) -> None:
+    assert record["provenance"]["inputs_used"] == ["pose", "exo1"]
+    assert np.isfinite(record["proficiency"]["pdm"]["exo"])
+    assert record["proficiency"]["pdm"]["ego"] is None
+
+
+def test_gaze_reaches_stage_1_where_it_is_given() -> None:
+    pose = read_pose(CLIP.with_suffix(".npz"))
+    gaze = Stream(np.zeros((int(pose.duration * GAZE_FPS), 2), np.float32), GAZE_FPS)
+    seen = perceive(
+        Perception.from_pretrained(Checkpoint.open(None).folder),
+        [CoachInput("with", pose, gaze=gaze), CoachInput("without", pose)],
+    )
+    with_gaze, without = (clip.assessment for clip in seen)
+    assert with_gaze.modalities == ("pose", "gaze") and without.modalities == ("pose",)
+    assert with_gaze.score_vector()[12] == 1 and without.score_vector()[12] == 0
+    assert not np.allclose(with_gaze.p_base, without.p_base)
+    assert np.array_equal(with_gaze.regions, without.regions)
 
 
 def test_its_remarks_are_text_about_regions(record: dict) -> None:
