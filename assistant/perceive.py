@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from assistant.coach_result import CoachInput, Judged, NotJudged, with_window
-from assistant.perception import Perception, focus_window, model_inputs
+from assistant.perception import Perception, focus_window
 from assistant.pose.kinematics import measure
 from assistant.pose.normalise import NormalisedPose, normalise
 from assistant.proficiency.assess import Assessment, recrop
@@ -80,7 +80,7 @@ def _judged(
         measurements=measure(clip.pose, assessment.activity, assessment.span),
         window=window,
         codes=codes,
-        inputs=model_inputs(assessment, features, video=video),
+        inputs=perception.model_inputs(assessment, features, video=video),
         video_views=names,
     )
 

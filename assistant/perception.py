@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from assistant.checkpoint import LANGUAGE_FOLDER
+from assistant.model.configuration_poise import PoiseConfig
 from assistant.model.processing_poise import ModelInputs
 from assistant.pose.normalise import NormalisedPose, rotate_yaw
 from assistant.proficiency.assess import recrop
@@ -29,15 +31,26 @@ SPARSE_SKILL_FOLDER = "sparse_skill"
 
 @dataclass(frozen=True)
 class Perception:
-    """The frozen parts in front of the language model."""
+    """The frozen parts in front of the language model.
+
+    Attributes:
+        numbers: how the model that reads the features is given score and regions, one of
+            `prompts.numbers.NUMBER_FORMS`.
+    """
 
     pose_tokenizer: "PoseTokenizer"
     assessor: "Assessor"
     video_encoder: "VideoEncoder | None" = None
+    numbers: str = "token"
 
     @classmethod
-    def from_pretrained(cls, folder: Path) -> "Perception":
-        """Load the sub-folders of a checkpoint; video encoder and skill model may be absent."""
+    def from_pretrained(cls, folder: Path, *, numbers: str | None = None) -> "Perception":
+        """Load the sub-folders of a checkpoint; video encoder and skill model may be absent.
+
+        Args:
+            numbers: None takes what the checkpoint's language model says; training, whose language
+                model is yet to come, gives it.
+        """
         from assistant.pose.tokenizer import PoseTokenizer
         from assistant.proficiency.assess import Assessor
         from assistant.proficiency.sparse_skill import SparseSkillExtractor
@@ -50,6 +63,7 @@ class Perception:
             pose_tokenizer=tokenizer,
             assessor=Assessor.from_pretrained(folder / PROFICIENCY_FOLDER, tokenizer, moments),
             video_encoder=VideoEncoder.from_pretrained(video) if video.is_dir() else None,
+            numbers=_numbers_of(folder) if numbers is None else numbers,
         )
 
     @property
@@ -96,6 +110,39 @@ class Perception:
         features = np.concatenate([flat, heights], axis=-1).astype(np.float32)
         return features, codes.reshape(len(windows), len(windows[0].joints), -1).numpy()
 
+    def model_inputs(
+        self,
+        assessment: "Assessment",
+        pose_features: np.ndarray,
+        *,
+        video: np.ndarray | None = None,
+        frames: int = 8,
+    ) -> ModelInputs:
+        """The features of one clip for the prompt.
+
+        Args:
+            assessment: numbers and pooled features of Stage 1 and its calibration.
+            pose_features: [10, M * D + 3] of the focus window.
+            video: [V, D] features of the views, or None.
+        """
+        return ModelInputs(
+            video=video,
+            pose=pose_features,
+            score=np.asarray(assessment.score_vector(), dtype=np.float32),
+            regions=np.asarray(assessment.regions, dtype=np.float32).reshape(-1),
+            stage1=np.asarray(assessment.features, dtype=np.float32),
+            frames=frames,
+            numbers=self.numbers,
+        )
+
+
+def _numbers_of(folder: Path) -> str:
+    """How the checkpoint's language model is given numbers; without one nobody reads them."""
+    language = folder / LANGUAGE_FOLDER
+    if not (language / "config.json").is_file():
+        return "token"
+    return PoiseConfig.from_pretrained(language).numbers
+
 
 def turned(pose: NormalisedPose, yaw: float) -> NormalisedPose:
     """The same motion with the heading `yaw` (radians from world +x) removed instead of its own."""
@@ -113,27 +160,3 @@ def focus_window(pose: NormalisedPose, assessment: "Assessment") -> WindowFrames
     start, _ = window_around((heaviest.start + heaviest.end) / 2, pose.duration)
     yaw = recrop(pose, assessment.span).yaw
     return cut_window(turned(pose, yaw), start)
-
-
-def model_inputs(
-    assessment: "Assessment",
-    pose_features: np.ndarray,
-    *,
-    video: np.ndarray | None = None,
-    frames: int = 8,
-) -> ModelInputs:
-    """The features of one clip for the prompt.
-
-    Args:
-        assessment: numbers and pooled features of Stage 1 and its calibration.
-        pose_features: [10, M * D + 3] of the focus window.
-        video: [V, D] features of the views, or None.
-    """
-    return ModelInputs(
-        video=video,
-        pose=pose_features,
-        score=np.asarray(assessment.score_vector(), dtype=np.float32),
-        regions=np.asarray(assessment.regions, dtype=np.float32).reshape(-1),
-        stage1=np.asarray(assessment.features, dtype=np.float32),
-        frames=frames,
-    )

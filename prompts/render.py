@@ -23,8 +23,6 @@ from prompts.vocabulary import (
     POSE_FRAME_END,
     POSE_SEQUENCE_END,
     POSE_START,
-    REGIONS_TOKEN,
-    SCORE,
     STAGE1,
     STAGE1_END,
     STAGE1_START,
@@ -110,8 +108,8 @@ def _prompt(
     n_video: int,
     n_pose: int,
     n_stage1: int,
-    has_score: bool,
-    has_regions: bool,
+    score: str,
+    regions: str,
     demonstration: Codes | None,
 ) -> str:
     counts = {"frames": frames, "n_video": n_video, "n_pose": n_pose, "n_stage1": n_stage1}
@@ -128,8 +126,8 @@ def _prompt(
         frames=frames,
         video=_span(VIDEO_START, VIDEO, VIDEO_END, n_video),
         pose=_span(POSE_START, POSE, POSE_END, n_pose),
-        score=SCORE if has_score else "",
-        regions=REGIONS_TOKEN if has_regions else "",
+        score=score,
+        regions=regions,
         stage1=_span(STAGE1_START, STAGE1, STAGE1_END, n_stage1),
         demonstration="" if demonstration is None else render_pose_codes(demonstration),
     )
@@ -179,8 +177,8 @@ def render_messages(
     n_video: int = 0,
     n_pose: int = 0,
     n_stage1: int = 0,
-    has_score: bool = False,
-    has_regions: bool = False,
+    score: str = "",
+    regions: str = "",
     demonstration: Codes | None = None,
     commentary: str | None = None,
     question: str | None = None,
@@ -195,7 +193,8 @@ def render_messages(
         frames: video frames, named in the prompt's first sentence.
         n_video, n_pose, n_stage1: embedding rows spliced in, each as one placeholder token; 0
             leaves the sentence out.
-        has_score, has_regions: whether the numeric tokens are there.
+        score, regions: how the numbers are given (`prompts.numbers.render_numbers`); empty leaves
+            the sentence out.
         demonstration: codes of an expert demonstration in the prompt (F_t), or None.
         commentary: the assistant's first turn, label and commentary, for the tasks that follow it;
             None leaves that turn out. For "commentary" it must be None (use `target`).
@@ -222,8 +221,8 @@ def render_messages(
         n_video=n_video,
         n_pose=n_pose,
         n_stage1=n_stage1,
-        has_score=has_score,
-        has_regions=has_regions,
+        score=score,
+        regions=regions,
         demonstration=demonstration,
     )
     messages: list[Message] = [

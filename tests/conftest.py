@@ -92,7 +92,7 @@ def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tokenizer of few pieces, as the language stage writes it."""
     from prompts.parse import ParsedRemark, format_feedback
     from prompts.render import render_messages
-    from prompts.vocabulary import LEVELS, REGIONS
+    from prompts.vocabulary import LEVELS, REGIONS, REGIONS_TOKEN, SCORE
     from training.tokenizer import train_tokenizer
 
     texts = [
@@ -107,7 +107,7 @@ def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for how in ("slow", "deep", "steady")
     ]
     prompt = render_messages(
-        "commentary", frames=8, n_video=1, n_pose=1, n_stage1=1, has_score=True, has_regions=True
+        "commentary", frames=8, n_video=1, n_pose=1, n_stage1=1, score=SCORE, regions=REGIONS_TOKEN
     )
     folder = tmp_path_factory.mktemp("tokenizer")
     texts += [message["content"] for message in prompt]

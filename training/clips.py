@@ -1,48 +1,128 @@
-"""Pool B as the language model meets it: noisy poses, out-of-fold scores, windows, codes, video."""
+"""Pool B as the language model meets it: noisy poses, out-of-fold scores, windows, codes, video.
 
-from collections.abc import Sequence
+Perceiving takes minutes, telling seconds: every stage reads the same features of the same noisy
+poses, kept in the run's `work/` (`training.clip_store`), and tells each clip in words of its own.
+"""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 
 from assistant.demos.library import Library
 from assistant.model.modeling_poise import PoiseForConditionalGeneration
+from assistant.perception import (
+    POSE_TOKENIZER_FOLDER,
+    PROFICIENCY_FOLDER,
+    SPARSE_SKILL_FOLDER,
+    VIDEO_ENCODER_FOLDER,
+    Perception,
+)
 from data_prep.drills.commentary import compose_summary
-from training.language_samples import PerceivedClip, perceive
+from data_prep.drills.records import Drill
+from training.clip_store import (
+    arrays_sha,
+    clip_arrays,
+    clips_of,
+    code_sha,
+    files_sha,
+    kept,
+    sha_of,
+    video_arrays,
+    videos_of,
+)
+from training.language_samples import PerceivedClip, library_frames, perceive
 from training.proficiency import Beside, ProficiencySettings, cross_fit_scores
-from training.run import Run, learner_poses
+from training.progress import Progress
+from training.run import WORK, Run, learner_poses
 from training.settings import build
 from training.streams import pool_streams
 from training.video_features import rendered_features
 
+CLIPS_FILE, VIDEO_FILE = "clips.npz", "clips_video.npz"
+# Added to the recipe's seed: of the noise that all stages see.
+NOISE_SEED = 20
+NO_TWIN = np.zeros(0)
+PERCEPTION_FOLDERS = (
+    POSE_TOKENIZER_FOLDER,
+    VIDEO_ENCODER_FOLDER,
+    PROFICIENCY_FOLDER,
+    SPARSE_SKILL_FOLDER,
+)
+
 
 def perceived_clips(
-    run: Run, library: Library, seed: int, *, video_share: float = 0.0
+    run: Run, library: Library, telling: int, *, video_share: float = 0.0
 ) -> list[PerceivedClip]:
     """Every clip of pool B, which no part of perception was trained on.
 
     Args:
         library: among its items each learner's demonstration is looked for.
-        seed: of noise and texts; another seed sees the same clips with other errors.
+        telling: seed of the texts; another one tells the same clips in other words.
         video_share: share of clips whose views are rendered and encoded.
     """
     drills, perception = run.pool("language"), run.perception()
-    poses = learner_poses(drills, seed)
-    settings = build(ProficiencySettings, run.recipe.proficiency)
+    seed, progress = run.recipe.seed + NOISE_SEED, Progress("clips")
+    identity = _identity(run, drills, library, seed)
+    work = run.folder / WORK
+    arrays = kept(
+        work / CLIPS_FILE, identity, lambda: _see(run, drills, perception, library, seed), progress
+    )
+    videos: Sequence[np.ndarray | None] = [None] * len(drills)
+    if video_share and perception.video_encoder is not None:
+        starts, workers = arrays["start"], run.recipe.data.workers
+        stored = kept(
+            work / VIDEO_FILE,
+            sha_of(identity, str(video_share)),
+            lambda: video_arrays(
+                rendered_features(drills, starts, perception, video_share, seed, workers)
+            ),
+            progress,
+        )
+        videos = videos_of(stored)
+    answers = [
+        compose_summary(d, np.random.default_rng([telling, 9, i])) for i, d in enumerate(drills)
+    ]
+    return clips_of(drills, arrays, answers, videos, perception.numbers)
+
+
+def _see(
+    run: Run, drills: Sequence[Drill], perception: Perception, library: Library, seed: int
+) -> Mapping[str, np.ndarray]:
+    """What costs time: noise, streams, scores, windows, codes and the nearest demonstration."""
+    poses, settings = learner_poses(drills, seed), _proficiency(run)
     streams = pool_streams(
         run, "language", video_share=settings.video_share, gaze_share=settings.gaze_share
     )
     sources = Beside(streams=streams).sources(drills)
     assessments = cross_fit_scores(perception.assessor, drills, poses, sources=sources)
-    answers = [
-        compose_summary(d, np.random.default_rng([seed, 9, i])) for i, d in enumerate(drills)
-    ]
-    videos = None
-    if video_share:
-        videos = rendered_features(
-            drills, poses, assessments, perception, video_share, seed, run.recipe.data.workers
-        )
-    return perceive(drills, poses, assessments, perception, answers, library=library, videos=videos)
+    return clip_arrays(perceive(drills, poses, assessments, perception, library=library))
+
+
+def _proficiency(run: Run) -> ProficiencySettings:
+    settings: ProficiencySettings = build(ProficiencySettings, run.recipe.proficiency)
+    return settings
+
+
+def _identity(run: Run, drills: Sequence[Drill], library: Library, seed: int) -> str:
+    """What the stored features depend on; not the library's likelihoods, written later."""
+    seen = (
+        array
+        for drill in drills
+        for array in (drill.pose.joints, drill.gaze, drill.twin.joints if drill.twin else NO_TWIN)
+    )
+    shown = [library_frames(library.items)] if len(library) else []
+    settings = _proficiency(run)
+    return sha_of(
+        code_sha(),
+        *(files_sha(run.folder / part) for part in PERCEPTION_FOLDERS),
+        f"{settings.video_share} {settings.gaze_share}",
+        *(f"{drill.participant_id} {drill.activity} {drill.level}" for drill in drills),
+        arrays_sha(seen),
+        *(item.activity for item in library.items),
+        arrays_sha(shown),
+        str(seed),
+    )
 
 
 def fit_inputs(model: PoiseForConditionalGeneration, clips: Sequence[PerceivedClip]) -> None:

@@ -65,6 +65,7 @@ def build_model(
         projector=language.projector,
         projector_hidden=language.projector_hidden,
         mapper_hidden=language.mapper_hidden,
+        numbers=language.numbers,
         video_size=video_size,
         pose_size=pose_size,
         stage1_size=stage1_size,

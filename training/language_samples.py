@@ -14,9 +14,9 @@ import numpy as np
 from assistant.demos.library import Demonstration, Library
 from assistant.errors import PoiseError
 from assistant.model.processing_poise import IGNORED, ModelInputs, PoiseProcessor
-from assistant.perception import Perception, focus_window, model_inputs, turned
-from assistant.pose.alignment import pa_mpjpe
+from assistant.perception import Perception, focus_window, turned
 from assistant.pose.normalise import NormalisedPose, normalise
+from assistant.pose.windows import window_errors
 from assistant.tasks.commentary import prompt_pieces
 from assistant.tasks.window import WINDOW_FPS, WindowFrames, cut_window
 from prompts.parse import (
@@ -53,7 +53,7 @@ class PerceivedClip:
     learner_codes: np.ndarray
     twin_codes: np.ndarray
     gold: int
-    answer: str
+    answer: str = ""
 
 
 def demonstration_of(clip: PerceivedClip, library: Library) -> Demonstration:
@@ -84,12 +84,14 @@ def library_frames(items: Sequence[Demonstration]) -> np.ndarray:
     return np.stack([item.joints[::step] for item in items])
 
 
-def nearest_item(frames: np.ndarray, candidates: np.ndarray) -> tuple[int, float]:
-    """Index and PA-MPJPE (mm, mean over frames) of the candidate [N, 10, 17, 3] nearest to
-    `frames` [10, 17, 3]."""
-    errors = pa_mpjpe(candidates, np.broadcast_to(frames, candidates.shape)).mean(-1)
-    best = int(errors.argmin())
-    return best, float(errors[best])
+def nearest_items(motions: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Index [M] and PA-MPJPE [M] (mm, mean over frames) of the candidate [N, F, 17, 3] nearest to
+    each of `motions` [M, F, 17, 3]."""
+    frames = candidates.shape[1]
+    row = candidates.reshape(-1, *candidates.shape[2:])  # one behind the other: one long motion
+    errors = window_errors(motions, [row], threads=1)[:, 0, ::frames]  # [M, N]
+    best = errors.argmin(1)
+    return best, errors[np.arange(len(best)), best]
 
 
 def perceive(
@@ -97,52 +99,47 @@ def perceive(
     poses: Sequence[NormalisedPose],
     assessments: Sequence["Assessment"],
     perception: Perception,
-    answers: Sequence[str],
     *,
     library: Library | None = None,
-    videos: Sequence[np.ndarray | None] | None = None,
 ) -> list[PerceivedClip]:
-    """Windows, codes and prompt features of many clips.
+    """Windows, codes and prompt features of many clips, without video and without texts.
 
     Args:
         poses: what the learner's camera saw of each drill, normalised (with noise).
         assessments: of those poses; their scores must be out of sample for training.
-        answers: the text to learn, one a clip.
-        videos: [V, D] features per clip, or None.
     """
     windows = [focus_window(p, a) for p, a in zip(poses, assessments, strict=True)]
     twins = [twin_window(d, w) for d, w in zip(drills, windows, strict=True)]
     features, codes = perception.encode_windows(windows)
     _, twin_codes = perception.encode_windows(twins)
-    by_activity = {} if library is None else _library_by_activity(library)
-    clips = []
-    for i, drill in enumerate(drills):
-        gold = -1
-        if drill.activity in by_activity:
-            places, candidates = by_activity[drill.activity]
-            gold = places[nearest_item(twins[i].joints, candidates)[0]]
-        video = None if videos is None else videos[i]
-        clips.append(
-            PerceivedClip(
-                drill=drill,
-                window=windows[i],
-                twin=twins[i].joints,
-                inputs=model_inputs(assessments[i], features[i], video=video),
-                learner_codes=codes[i],
-                twin_codes=twin_codes[i],
-                gold=gold,
-                answer=answers[i],
-            )
+    golds = np.full(len(drills), -1)
+    if library is not None:
+        golds = gold_items(drills, np.stack([twin.joints for twin in twins]), library)
+    return [
+        PerceivedClip(
+            drill=drill,
+            window=windows[i],
+            twin=twins[i].joints,
+            inputs=perception.model_inputs(assessments[i], features[i]),
+            learner_codes=codes[i],
+            twin_codes=twin_codes[i],
+            gold=int(golds[i]),
         )
-    return clips
+        for i, drill in enumerate(drills)
+    ]
 
 
-def _library_by_activity(library: Library) -> dict[str, tuple[list[int], np.ndarray]]:
-    found = {}
+def gold_items(drills: Sequence["Drill"], twins: np.ndarray, library: Library) -> np.ndarray:
+    """[N] place in the library of the item nearest to each twin [N, 10, 17, 3] among those of its
+    drill's activity, -1 where there is none."""
+    golds = np.full(len(drills), -1)
     for activity in sorted({item.activity for item in library.items}):
         places = [i for i, item in enumerate(library.items) if item.activity == activity]
-        found[activity] = (places, library_frames([library.items[i] for i in places]))
-    return found
+        mine = [i for i, drill in enumerate(drills) if drill.activity == activity]
+        if mine:
+            frames = library_frames([library.items[i] for i in places])
+            golds[mine] = np.array(places)[nearest_items(twins[mine], frames)[0]]
+    return golds
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from assistant.checkpoint import LANGUAGE_FOLDER, LIBRARY_FOLDER, Checkpoint
 from assistant.demos.library import Library
 from assistant.engine.base import GenerationOptions
 from assistant.engine.transformers_engine import TransformersEngine
+from assistant.errors import PoiseError
 from assistant.model.modeling_poise import PoiseForConditionalGeneration
 from assistant.model.processing_poise import PoiseProcessor
 from assistant.perception import Perception
@@ -47,6 +48,13 @@ def language_stage(run: Run) -> None:
     clips = perceived_clips(run, library, recipe.seed + 21, video_share=share)
     progress.say(f"{len(clips)} clips perceived")
     model = PoiseForConditionalGeneration.from_pretrained(run.folder / WORK / PRETRAINED)
+    if model.config.numbers != recipe.language.numbers:
+        raise PoiseError(
+            "the pretrained model was given its numbers in another form",
+            got=model.config.numbers,
+            expected=recipe.language.numbers,
+            remedy=f"poise train --stage pretrain language.numbers={recipe.language.numbers} first",
+        )
     if not recipe.pretrain.steps:  # else pretraining did it
         fit_inputs(model, clips)
     own = own_commentary(run, model, processor, clips)
@@ -161,7 +169,6 @@ def fit_label_temperature(run: Run, engine: TransformersEngine, perception: Perc
     drills = [d for d in run.pool("validation") if d.level is not None]
     poses = learner_poses(drills, run.recipe.seed + 31, 20.0)
     assessments = perception.assessor.assess_many(poses)
-    answers = [""] * len(drills)
-    clips = perceive(drills, poses, assessments, perception, answers)
+    clips = perceive(drills, poses, assessments, perception)
     logits = [engine.score(label_prompt(c.inputs), label_continuations())[0] for c in clips]
     return fit_temperature(np.array(logits), np.array([d.level for d in drills]))

@@ -23,6 +23,7 @@ from assistant.tasks.commentary import prompt_pieces
 from assistant.tasks.window import cut_window, window_around
 from data_prep.drills.commentary import compose_dialogue, compose_spoken, compose_summary
 from data_prep.drills.records import Drill
+from prompts.numbers import NUMERIC, render_numbers
 from prompts.render import Codes, render_messages
 from training.clips import fit_inputs, perceived_clips
 from training.language import build_model, load_base, train_by
@@ -53,7 +54,7 @@ def pretrain_stage(run: Run) -> None:
     if recipe.language_model.base:
         base = load_base(recipe.language_model, folder, codebook_size)
     else:
-        texts = composed_texts(told, recipe.seed)
+        texts = composed_texts(told, recipe.seed, recipe.language.numbers)
         vocabulary = recipe.language_model.vocabulary
         train_tokenizer(texts, folder, vocabulary=vocabulary, codebook_size=codebook_size)
     processor = load_processor(folder)
@@ -109,18 +110,18 @@ def load_processor(folder: Path) -> PoiseProcessor:
     return PoiseProcessor.from_pretrained(folder)
 
 
-def composed_texts(drills: Sequence[Drill], seed: int) -> list[str]:
-    """Every text of the drills, for the tokenizer."""
+def composed_texts(drills: Sequence[Drill], seed: int, numbers: str = "token") -> list[str]:
+    """Every text of the drills and of the prompts, for the tokenizer."""
     texts: list[str] = []
     for i, drill in enumerate(drills):
         rng = np.random.default_rng([seed, 7, i])
         texts += [compose_summary(drill, rng), compose_spoken(drill, rng)]
         texts += [part for turn in compose_dialogue(drill, rng) for part in turn]
         if i % 10 == 0:
+            given = {m: render_numbers(m, rng.random(n), numbers) for m, n in NUMERIC.items()}
             messages = render_messages(
-                "commentary", frames=8, n_video=1, n_pose=1, n_stage1=1, has_score=True,
-                has_regions=True,
-            )  # fmt: skip
+                "commentary", frames=8, n_video=1, n_pose=1, n_stage1=1, **given
+            )
             texts += [m["content"] for m in messages]
             texts += [render_messages("retrieval")[-1]["content"]]
             texts += [render_messages("correction")[-1]["content"]]

@@ -127,6 +127,8 @@ class LanguageSettings:
         own_commentary_share: share of clips whose F_g and F_r follow the model's own commentary.
         video_share: share of clips that get video features.
         precision: "auto" computes in bfloat16 where the machine does so natively.
+        numbers: how the model is given the proficiency and region numbers: one token each, digits,
+            or none; saved with the model, so that everything that runs it follows.
     """
 
     steps: int = 900
@@ -139,6 +141,7 @@ class LanguageSettings:
     own_commentary_share: float = 0.25
     video_share: float = 0.5
     precision: Precision = "auto"
+    numbers: Literal["token", "digits", "none"] = "token"
     projector: Literal["agp", "mlp"] = "agp"
     projector_hidden: int = 192
     mapper_hidden: int = 192

@@ -66,7 +66,7 @@ class Run:
 
     def perception(self) -> Perception:
         """The frozen parts trained so far."""
-        return Perception.from_pretrained(self.folder)
+        return Perception.from_pretrained(self.folder, numbers=self.recipe.language.numbers)
 
 
 def learner_poses(

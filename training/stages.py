@@ -6,7 +6,7 @@
 `labelling` runs only when it is named (see the module of this name).
 
 The simulated pools are made again from the seed whenever a stage needs them. `work/` inside the run
-folder holds what is not shipped (the pretrained model, metrics).
+folder holds what is not shipped (the pretrained model, metrics, what perception saw of pool B).
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Video features of simulated clips for the language stage: rendered, encoded, never stored."""
+"""Video features of simulated clips for the language stage: rendered, encoded, no film kept."""
 
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from assistant.perception import Perception, focus_window
-from assistant.pose.normalise import NormalisedPose
-from assistant.proficiency.assess import Assessment
+from assistant.perception import Perception
+from assistant.tasks.window import WINDOW_SECONDS
 from assistant.video.sampling import uniform_times
 from data_prep.drills.render import render_views
 from prompts.vocabulary import VIEWS
@@ -23,8 +22,7 @@ VIEW_COUNT_SHARES = (0.6, 0.3, 0.1)
 
 def rendered_features(
     drills: Sequence["Drill"],
-    poses: Sequence[NormalisedPose],
-    assessments: Sequence[Assessment],
+    starts: Sequence[float] | np.ndarray,
     perception: Perception,
     share: float,
     seed: int,
@@ -34,6 +32,9 @@ def rendered_features(
 
     The frames are those of the focus window, as in coaching; the true body is filmed, not the noisy
     estimate.
+
+    Args:
+        starts: seconds at which each clip's focus window begins.
     """
     encoder = perception.video_encoder
     if encoder is None or share <= 0:
@@ -44,8 +45,8 @@ def rendered_features(
     for i in chosen:
         count = int(rng.choice(VIEW_COUNTS, p=VIEW_COUNT_SHARES))
         views = sorted(rng.choice(len(VIEWS), size=count, replace=False))
-        window = focus_window(poses[i], assessments[i])
-        times = uniform_times(window.start, window.end, encoder.frames)
+        start = float(starts[i])
+        times = uniform_times(start, start + WINDOW_SECONDS, encoder.frames)
         jobs.append((drills[i].pose, [VIEWS[v] for v in views], times, encoder.size, int(seed + i)))
     features: list[np.ndarray | None] = [None] * len(drills)
     with ProcessPoolExecutor(max_workers=workers) as pool:

@@ -21,6 +21,8 @@ class Prompt:
         guide: [frames, tokens] pose codes of which each frame stands, given, before the frame that
             is written after it; only for pose codes, and no part of the answer.
         adapter: name of an adapter that the engine has loaded; None for the base model.
+        regions_once: the answer is a commentary: no region may be named by a second remark
+            (`prompts.regions_once`).
     """
 
     messages: Sequence[dict[str, str]]
@@ -28,6 +30,7 @@ class Prompt:
     answer_start: str = ""
     guide: Sequence[Sequence[int]] | None = None
     adapter: str | None = None
+    regions_once: bool = False
 
 
 @dataclass(frozen=True)

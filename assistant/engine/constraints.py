@@ -6,6 +6,7 @@ same. `Rule.to_json` and `rule_from_json` carry it to an engine in another proce
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import torch
@@ -14,6 +15,7 @@ from assistant.engine.base import GenerationOptions, Prompt
 from assistant.errors import PoiseError
 from assistant.model.configuration_poise import PoiseConfig
 from assistant.model.processing_poise import PoiseProcessor
+from prompts.regions_once import OTHER, RegionTrack, closed_pieces, tells
 
 
 class Rule(ABC):
@@ -183,7 +185,59 @@ class PoseForm(Rule):
         }
 
 
-RULES: Final = {"without": Without, "one_of": OneOf, "pose_form": PoseForm}
+class RegionsOnce(Rule):
+    """A commentary names no region by a second remark.
+
+    Args:
+        start: how the answer begins, before what is written.
+        tokens, texts: ids and texts of the tokens that may be part of where a remark begins.
+    """
+
+    def __init__(self, start: str, tokens: Sequence[int], texts: Sequence[str]) -> None:
+        self.start = start
+        self.pieces = dict(zip(tokens, texts, strict=True))
+        self._read: list[int] = []  # what the track knows of an answer, to go on from there
+        self._track = RegionTrack(start)
+        self._closed: dict[tuple[str, frozenset[str]], tuple[int, ...]] = {}
+
+    def restrict(self, logits: torch.Tensor, written: Sequence[int]) -> None:
+        known = len(self._read)
+        if list(written[:known]) != self._read:
+            known, self._track = 0, RegionTrack(self.start)
+        self._read = list(written)
+        self._track.read("".join(self.pieces.get(token, OTHER) for token in written[known:]))
+        state = self._track.line, self._track.named
+        if state not in self._closed:
+            self._closed[state] = closed_pieces(self.pieces, *state)
+        if closed := self._closed[state]:
+            logits[list(closed)] = -torch.inf
+
+    def to_json(self) -> dict[str, Any]:
+        texts = list(self.pieces.values())
+        return {
+            "rule": "regions_once",
+            "start": self.start,
+            "tokens": list(self.pieces),
+            "texts": texts,
+        }
+
+
+@lru_cache(maxsize=4)
+def telling_tokens(processor: PoiseProcessor) -> dict[int, str]:
+    """Texts of the tokens that may be part of where a remark begins, by id."""
+    tokenizer = processor.tokenizer
+    before = processor.text_ids("a")  # decoded behind it, a token keeps its leading space
+    texts = tokenizer.batch_decode([[*before, token] for token in range(len(tokenizer))])
+    skip = len(tokenizer.decode(before))
+    return {token: text[skip:] for token, text in enumerate(texts) if tells(text[skip:])}
+
+
+RULES: Final = {
+    "without": Without,
+    "one_of": OneOf,
+    "pose_form": PoseForm,
+    "regions_once": RegionsOnce,
+}
 
 
 def rule_from_json(data: dict[str, Any]) -> Rule:
@@ -217,4 +271,7 @@ def answer_rules(
         rules.append(
             OneOf([processor.text_ids(c) for c in options.choices], tokenizer.eos_token_id)
         )
+    if prompt.regions_once:
+        telling = telling_tokens(processor)
+        rules.append(RegionsOnce(prompt.answer_start, list(telling), list(telling.values())))
     return rules

@@ -109,6 +109,8 @@ class TransformersEngine:
                 expected="prompts without one",
                 remedy="use --engine vllm, or merge the adapter by `poise train export`",
             )
+        for prompt in prompts:
+            prompt.inputs.check_numbers(self.config.numbers)
         batch = self.processor(
             [p.messages for p in prompts],
             [p.inputs for p in prompts],

@@ -5,6 +5,7 @@ from typing import Any
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
 from assistant.errors import PoiseError
+from prompts.numbers import NUMBER_FORMS
 
 PROJECTORS = ("mlp", "agp")
 
@@ -20,6 +21,8 @@ class PoiseConfig(PreTrainedConfig):
         video_size: width of one view's video feature.
         pose_size: width of one frame's pose feature (codes x code width + heights).
         stage1_size: width of one pooled Stage-1 feature.
+        numbers: how the proficiency and region numbers are given: `token` (one embedding row each),
+            `digits` (text) or `none`.
         token ids: ids of the placeholders that features replace.
         pose_code_ids: first id and number of the discrete pose codes.
         tokens_per_frame, correction_frames, correction_fps: shape of a written pose sequence.
@@ -42,6 +45,7 @@ class PoiseConfig(PreTrainedConfig):
     score_size: int = 14
     regions_size: int = 18
     mapper_hidden: int = 256
+    numbers: str = "token"
     video_token_id: int = -1
     pose_token_id: int = -1
     score_token_id: int = -1
@@ -67,5 +71,9 @@ class PoiseConfig(PreTrainedConfig):
         if self.projector not in PROJECTORS:
             raise PoiseError(
                 "unknown projector", got=repr(self.projector), expected=", ".join(PROJECTORS)
+            )
+        if self.numbers not in NUMBER_FORMS:
+            raise PoiseError(
+                "unknown form of numbers", got=repr(self.numbers), expected=", ".join(NUMBER_FORMS)
             )
         super().__post_init__(**kwargs)

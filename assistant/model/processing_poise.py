@@ -13,6 +13,7 @@ import torch
 from transformers import BatchFeature, ProcessorMixin
 
 from assistant.errors import PoiseError
+from prompts.numbers import NUMERIC
 
 MODALITIES = ("video", "pose", "score", "regions", "stage1")
 IGNORED = -100
@@ -29,6 +30,8 @@ class ModelInputs:
         regions: [18] P(polarity) of the six regions.
         stage1: [K, stage1_size] pooled Stage-1 features.
         frames: video frames that each view's feature was made from (named in the prompt).
+        numbers: how score and regions are given to the model, one of
+            `prompts.numbers.NUMBER_FORMS`; that of the model's configuration.
     """
 
     video: np.ndarray | None = None
@@ -37,11 +40,31 @@ class ModelInputs:
     regions: np.ndarray | None = None
     stage1: np.ndarray | None = None
     frames: int = 8
+    numbers: str = "token"
+
+    def spliced(self, modality: str) -> np.ndarray | None:
+        """The features whose embedding rows replace placeholders; None where there are none, or
+        where the prompt gives them as text or not at all."""
+        if modality in NUMERIC and self.numbers != "token":
+            return None
+        rows: np.ndarray | None = getattr(self, modality)
+        return rows
+
+    def check_numbers(self, wanted: str) -> None:
+        """Raise PoiseError where numbers are given in another form than the model's."""
+        given = [m for m in NUMERIC if getattr(self, m) is not None]
+        if given and self.numbers != wanted:
+            raise PoiseError(
+                f"the prompt gives {' and '.join(given)} in a form that the model does not know",
+                got=self.numbers,
+                expected=wanted,
+                remedy="build the inputs by the Perception of the same checkpoint",
+            )
 
     def counts(self, *, fused_video: bool = False) -> dict[str, int]:
         """Placeholders of each modality in this clip's prompt."""
         return {
-            m: placeholder_count(m, getattr(self, m), fused_video=fused_video) for m in MODALITIES
+            m: placeholder_count(m, self.spliced(m), fused_video=fused_video) for m in MODALITIES
         }
 
 
@@ -51,7 +74,7 @@ def placeholder_count(
     """How many placeholder tokens, and so embedding rows, the features of a modality take."""
     if features is None:
         return 0
-    if modality in ("score", "regions"):
+    if modality in NUMERIC:
         return 1
     if modality == "video" and fused_video:
         return 1 if len(features) else 0
@@ -147,7 +170,7 @@ class PoiseProcessor(ProcessorMixin):
         if label_weights is not None:
             batch["label_weights"] = padded(label_weights, 0.0, torch.float32)
         for modality in MODALITIES:
-            batch |= stack_features(modality, [getattr(sample, modality) for sample in inputs])
+            batch |= stack_features(modality, [sample.spliced(modality) for sample in inputs])
         return BatchFeature(batch)
 
     def __call__(
@@ -171,7 +194,7 @@ def stack_features(modality: str, rows: Sequence[np.ndarray | None]) -> dict[str
     present = [row for row in rows if row is not None and len(row)]
     if not present:
         return {}
-    if modality in ("score", "regions"):
+    if modality in NUMERIC:
         features = torch.zeros(len(rows), len(present[0]))
         mask = torch.zeros(len(rows), dtype=torch.bool)
         for i, row in enumerate(rows):

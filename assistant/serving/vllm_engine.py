@@ -361,6 +361,7 @@ class VllmEngine:
         vLLM would read a placeholder without features as a plain token.
         """
         ids = self.processor.encode(prompt.messages, answer_start=prompt.answer_start)
+        prompt.inputs.check_numbers(self.config.numbers)
         counts = prompt.inputs.counts(fused_video=self.config.projector_fused)
         for modality, rows in counts.items():
             placeholders = ids.count(getattr(self.config, f"{modality}_token_id"))
@@ -385,7 +386,7 @@ class VllmEngine:
 
         from assistant.serving.vllm_loop import Request
 
-        given = {m: getattr(prompt.inputs, m) for m in MODALITIES}
+        given = {m: prompt.inputs.spliced(m) for m in MODALITIES}
         features = {m: value for m, value in given.items() if value is not None and len(value)}
         content: dict[str, Any] = {"prompt_token_ids": ids}
         if features:

@@ -7,6 +7,7 @@ import numpy as np
 
 from assistant.engine.base import Prompt
 from assistant.model.processing_poise import ModelInputs
+from prompts.numbers import render_numbers
 from prompts.parse import LABEL_PREFIX, format_label
 from prompts.render import render_messages
 from prompts.vocabulary import LEVELS
@@ -20,15 +21,15 @@ def prompt_pieces(inputs: ModelInputs, *, fused_video: bool = False) -> dict[str
         "n_video": counts["video"],
         "n_pose": counts["pose"],
         "n_stage1": counts["stage1"],
-        "has_score": counts["score"] > 0,
-        "has_regions": counts["regions"] > 0,
+        "score": render_numbers("score", inputs.score, inputs.numbers),
+        "regions": render_numbers("regions", inputs.regions, inputs.numbers),
     }
 
 
 def label_prompt(inputs: ModelInputs, *, fused_video: bool = False) -> Prompt:
     """The prompt after which the four label strings are scored."""
     messages = render_messages("commentary", **prompt_pieces(inputs, fused_video=fused_video))
-    return Prompt(messages, inputs, answer_start=LABEL_PREFIX)
+    return Prompt(messages, inputs, answer_start=LABEL_PREFIX, regions_once=True)
 
 
 def label_continuations() -> list[str]:
@@ -48,7 +49,7 @@ def level_probabilities(
 def commentary_prompt(inputs: ModelInputs, level: str, *, fused_video: bool = False) -> Prompt:
     """The prompt from which the commentary is generated, the label already forced."""
     messages = render_messages("commentary", **prompt_pieces(inputs, fused_video=fused_video))
-    return Prompt(messages, inputs, answer_start=format_label(level))
+    return Prompt(messages, inputs, answer_start=format_label(level), regions_once=True)
 
 
 def follow_up_prompt(

@@ -13,15 +13,15 @@ FULL = {
     "n_video": 2,
     "n_pose": 3,
     "n_stage1": 1,
-    "has_score": True,
-    "has_regions": True,
+    "score": "<|score|>",
+    "regions": "<|regions|>",
 }
 SENTENCES = {
     "n_video": "Here are 8 frames sampled from a video: "
     "<|video_start|><|video|><|video|><|video_end|>. ",
     "n_pose": "Body pose: <|pose_start|><|pose|><|pose|><|pose|><|pose_end|>. ",
-    "has_score": "Skill score: <|score|>. ",
-    "has_regions": "Regions: <|regions|>. ",
+    "score": "Skill score: <|score|>. ",
+    "regions": "Regions: <|regions|>. ",
     "n_stage1": "Features: <|stage1_start|><|stage1|><|stage1_end|>. ",
 }
 LAST = "Given this video, analyze the proficiency level of the subject."
@@ -38,7 +38,9 @@ def test_the_commentary_prompt_is_the_one_of_the_design():
 
 @pytest.mark.parametrize("piece", SENTENCES)
 def test_a_missing_piece_drops_its_sentence(piece):
-    user = render_messages("commentary", **{**FULL, piece: 0})[1]["content"]
+    user = render_messages(
+        "commentary", **{**FULL, piece: "" if piece in ("score", "regions") else 0}
+    )[1]["content"]
     kept = "".join(text for name, text in SENTENCES.items() if name != piece)
     last = LAST.replace("video", "motion") if piece == "n_video" else LAST
     assert user == kept + last

@@ -33,7 +33,7 @@ from training.language_samples import (
     correction_messages,
     ignore_guide,
     library_frames,
-    nearest_item,
+    nearest_items,
     retrieval_messages,
     supervise,
     token_sample,
@@ -118,12 +118,12 @@ def test_a_librarys_frames_are_those_of_its_codes(library: Library, perception: 
 def test_the_gold_item_is_the_nearest_after_alignment(library: Library) -> None:
     frames = library_frames(library.items)
     turn = rotate_yaw(frames[2], 0.4).astype(np.float32) * 1.1
-    assert nearest_item(turn, frames) == (2, pytest.approx(0.0, abs=0.5))
     rng = np.random.default_rng(0)
     other = frames[0] + rng.normal(0, 0.1, frames[0].shape)
     errors = [pa_mpjpe(candidate, other).mean() for candidate in frames]
-    found = nearest_item(other.astype(np.float32), frames)
-    assert found == (int(np.argmin(errors)), pytest.approx(min(errors), rel=1e-3))
+    places, millimetres = nearest_items(np.stack([turn, other]).astype(np.float32), frames)
+    assert places.tolist() == [2, int(np.argmin(errors))]
+    assert millimetres == pytest.approx([0.0, min(errors)], rel=1e-3, abs=0.5)
 
 
 class CountingEngine:

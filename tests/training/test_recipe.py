@@ -15,7 +15,7 @@ from training.recipe import LanguageSettings, Recipe, load_recipe, recipe_path
 from training.settings import build
 
 # Every recipe that ships; a new one is added here too.
-SHIPPED = {"mini", "profvlm_smollm2", "sse"}
+SHIPPED = {"ablation", "mini", "profvlm_smollm2", "sse"}
 
 
 def test_every_shipped_recipe_loads() -> None:
@@ -86,6 +86,7 @@ def write(folder: Path, text: str) -> str:
         ("name: x\nactivities: [dancing]", "'dancing', expected some of bodyweight_squat"),
         ("name: x\nlanguage: {precision: fp16}", "'fp16', expected auto or bf16 or fp32"),
         ("name: x\nlanguage: {projector: perceiver}", "'perceiver', expected agp or mlp"),
+        ("name: x\nlanguage: {numbers: words}", "'words', expected token or digits or none"),
         ("name: x\nlanguage: {batch_size: 0}", "language.batch_size is 0, expected at least 1"),
         ("name: x\nlanguage: {video_share: 1.5}", "language.video_share is 1.5, expected at most"),
         ("name: x\nlora: {dropout: 2}", "lora.dropout is 2.0, expected at most 1"),
@@ -215,3 +216,10 @@ def test_the_sparse_skill_recipe_has_what_its_paper_prints() -> None:
     layers = [m for m in small.modules() if isinstance(m, MaskedLayer)]
     assert len(layers) == 2  # 2.2: the module sits between the encoder's two layers
     assert sum(isinstance(m, torch.nn.Linear) for m in small.pooling.mlp) == 2  # 3.4
+
+
+def test_forms_of_numbers_are_those_of_the_prompt() -> None:
+    from prompts.numbers import NUMBER_FORMS
+
+    assert get_args(get_type_hints(LanguageSettings)["numbers"]) == NUMBER_FORMS
+    assert LanguageSettings().numbers == NUMBER_FORMS[0] == "token"

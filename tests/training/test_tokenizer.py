@@ -11,7 +11,7 @@ from assistant.errors import PoiseError
 from data_prep.drills.grammar import load_phrases, phrase_activities
 from prompts.parse import LABEL_PREFIX, ParsedRemark, format_feedback
 from prompts.render import escape_user_text, render_messages
-from prompts.vocabulary import LEVELS, TURN_END, TURN_START, pose_code, special_tokens
+from prompts.vocabulary import LEVELS, SCORE, TURN_END, TURN_START, pose_code, special_tokens
 from training.tokenizer import train_tokenizer
 
 CODES = 16
@@ -115,7 +115,7 @@ def test_only_the_asked_assistant_turn_is_supervised(tokenizer):
 
 def test_the_commentary_turn_is_supervised_with_its_end(tokenizer):
     answer = format_feedback("Novice", [ParsedRemark("legs", "correct", "fine.")], "Go on.")
-    messages = render_messages("commentary", has_score=True, target=answer)
+    messages = render_messages("commentary", score=SCORE, target=answer)
     encoded = tokenizer.apply_chat_template(
         messages, return_dict=True, return_assistant_tokens_mask=True
     )

@@ -22,6 +22,7 @@ from data_prep.commentary.labels import Comment, Failure, Label
 from data_prep.commentary.model_labeller import ModelLabeller
 from data_prep.drills.performer import sample_performer
 from data_prep.drills.simulate import simulate
+from training.clips import CLIPS_FILE, VIDEO_FILE
 
 pytestmark = pytest.mark.slow
 
@@ -123,11 +124,17 @@ def test_it_coaches_a_clip(runs: tuple[Path, Path]) -> None:
 
 
 def test_a_stage_alone_uses_what_the_others_wrote(runs: tuple[Path, Path]) -> None:
-    """The last stage run again gives the same checkpoint."""
-    before = shipped(runs[1])
-    done = train(runs[1], "--stage", "language")
-    assert done.returncode == 0, done.stderr
-    assert shipped(runs[1]) == before
+    """The last stage run again gives the same checkpoint, whether its clips are read or seen."""
+    before, stores = shipped(runs[1]), [runs[1] / WORK_FOLDER / CLIPS_FILE]
+    stores.append(runs[1] / WORK_FOLDER / VIDEO_FILE)
+    for warm in (True, False):
+        for store in () if warm else stores:
+            store.unlink()
+        done = train(runs[1], "--stage", "language")
+        assert done.returncode == 0, done.stderr
+        for store in stores:
+            assert (f"{store.name} read" in done.stderr) == warm
+        assert shipped(runs[1]) == before
 
 
 def test_labelling_writes_a_second_checkpoint_beside_the_first(runs: tuple[Path, Path]) -> None:

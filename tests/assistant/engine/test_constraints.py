@@ -1,22 +1,29 @@
 """Rules on what an answer may say next: pure functions of the ids written so far."""
 
+import json
 from dataclasses import replace
 
 import pytest
 import torch
 
-from assistant.engine.base import GenerationOptions
+from assistant.engine.base import GenerationOptions, Prompt
 from assistant.engine.constraints import (
     OneOf,
     PoseForm,
+    RegionsOnce,
     Rule,
     Without,
+    answer_rules,
     keep_only,
     rule_from_json,
 )
 from assistant.engine.transformers_engine import TransformersEngine
 from assistant.errors import PoiseError
-from assistant.tasks.commentary import label_continuations, label_prompt
+from assistant.model.configuration_poise import PoiseConfig
+from assistant.model.processing_poise import ModelInputs
+from assistant.tasks.commentary import commentary_prompt, label_continuations, label_prompt
+from prompts.render import render_messages
+from prompts.vocabulary import REGIONS
 
 FORM = {"code_start": 3, "codebook_size": 4, "frames": 2, "tokens": 2}
 MARKS = {"frame_end": 8, "sequence_end": 9}
@@ -123,3 +130,38 @@ def test_an_adapter_is_refused(engine, make_inputs) -> None:
     prompt = replace(label_prompt(make_inputs(0)), adapter="golf")
     with pytest.raises(PoiseError, match="runs no adapters"):
         engine.generate([prompt], GenerationOptions(max_new_tokens=2))
+
+
+def test_a_named_region_is_not_opened_again(processor) -> None:
+    """The same after JSON, from any point, and whatever was asked before."""
+    prompt = Prompt([], ModelInputs(), answer_start="Legs (correct): Slow.", regions_once=True)
+    *_, rule = answer_rules(prompt, GenerationOptions(), PoiseConfig(), processor)
+    told = processor.text_ids("\nHead (correct): Keep the legs (both) slow.\n")
+    size = len(processor.tokenizer)
+
+    def closed(rule: Rule, written: list[int]) -> set[str]:
+        logits = torch.zeros(size)
+        rule.restrict(logits, written)
+        return {processor.tokenizer.decode([i]) for i in logits.isinf().nonzero().flatten()}
+
+    by_step = [closed(rule, told[:end]) for end in range(len(told) + 1)]
+    assert by_step[-1] and not by_step[0]
+    others = [region for region in REGIONS if region not in ("legs", "head")]
+    for text in by_step[-1]:
+        begun = text.strip().lower()
+        assert "legs".startswith(begun) or "head".startswith(begun)
+        assert not any(region.startswith(begun) for region in others)
+    assert not any(by_step[-6:-1])  # inside a line nothing is closed
+    again = rule_from_json(json.loads(json.dumps(rule.to_json())))
+    for each in (again, rule):
+        for end in reversed(range(len(told) + 1)):
+            assert closed(each, told[:end]) == by_step[end]
+
+
+def test_only_a_commentary_is_held_to_one_remark_a_region(processor) -> None:
+    for prompt in (label_prompt(ModelInputs()), commentary_prompt(ModelInputs(), "Novice")):
+        rules = answer_rules(prompt, GenerationOptions(), PoiseConfig(), processor)
+        assert [type(rule) for rule in rules] == [Without, RegionsOnce]
+    chat = Prompt(render_messages("chat", question="Why?"), ModelInputs())
+    rules = answer_rules(chat, GenerationOptions(), PoiseConfig(), processor)
+    assert [type(rule) for rule in rules] == [Without]
