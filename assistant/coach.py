@@ -27,7 +27,7 @@ from assistant.coach_result import (
 from assistant.demos.library import Library
 from assistant.demos.rank import Ranked, rank
 from assistant.engine.base import Engine, GenerationOptions
-from assistant.engine.transformers_engine import TransformersEngine
+from assistant.engine.choose import DEFAULT_ENGINE, load_engine
 from assistant.errors import PoiseError
 from assistant.evidence import Experts
 from assistant.feedback import Feedback
@@ -78,15 +78,22 @@ class Coach:
         self.experts = experts
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path | None = None) -> "Coach":
-        """Load every part of a checkpoint folder, by default the one that ships with Poise."""
+    def from_pretrained(
+        cls, folder: str | Path | None = None, *, engine: str = DEFAULT_ENGINE, **settings: Any
+    ) -> "Coach":
+        """Load every part of a checkpoint folder, by default the one that ships with Poise.
+
+        Args:
+            engine: what runs the language model, one of `assistant.engine.choose.ENGINES`.
+            settings: of that engine.
+        """
         checkpoint = Checkpoint.open(None if folder is None else Path(folder))
         with quiet_libraries():
-            engine = TransformersEngine.from_pretrained(checkpoint.folder / LANGUAGE_FOLDER)
+            loaded = load_engine(engine, checkpoint.folder / LANGUAGE_FOLDER, **settings)
             return cls(
                 checkpoint=checkpoint,
-                engine=engine,
-                config=engine.config,
+                engine=loaded,
+                config=loaded.config,
                 perception=Perception.from_pretrained(checkpoint.folder),
                 library=Library.load(checkpoint.folder / LIBRARY_FOLDER),
                 experts=Experts.load(checkpoint.folder),

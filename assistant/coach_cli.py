@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from assistant.engine.choose import DEFAULT_ENGINE, ENGINES
 from assistant.errors import PoiseError
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ def coach(
     ] = None,
     seed: Annotated[int, typer.Option(help="Recorded in the result.")] = 0,
     model: Annotated[Path | None, typer.Option(help="Folder of another checkpoint.")] = None,
+    engine: Annotated[
+        str, typer.Option(help=f"What runs the language model: {' or '.join(ENGINES)}.")
+    ] = DEFAULT_ENGINE,
     pose_model: Annotated[
         Path | None, typer.Option(help="A MediaPipe .task file for newer MediaPipe versions.")
     ] = None,
@@ -76,7 +80,7 @@ def coach(
         _check_names(loaded, paths)
     from assistant.coach import Coach
 
-    coach_ = Coach.from_pretrained(model)
+    coach_ = Coach.from_pretrained(model, engine=engine)
     coach_.check_activity(activity)
     for clip in loaded:
         _coach_one(coach_, clip, cameras, activity, as_json, report, seed, pose_model)

@@ -131,7 +131,7 @@ def make_model(processor):  # type: ignore[no-untyped-def]
     frame, four frames. Keyword arguments change settings of the configuration.
     """
     import torch
-    from transformers import LlamaConfig
+    from transformers import LlamaConfig, PreTrainedConfig
 
     from assistant.model.configuration_poise import PoiseConfig
     from assistant.model.modeling_poise import PoiseForConditionalGeneration
@@ -144,20 +144,26 @@ def make_model(processor):  # type: ignore[no-untyped-def]
     }
 
     def make(
-        seed: int = 0, *, tied: bool = True, **settings: object
+        seed: int = 0,
+        *,
+        tied: bool = True,
+        text_class: type[PreTrainedConfig] = LlamaConfig,
+        text: dict[str, object] | None = None,
+        **settings: object,
     ) -> PoiseForConditionalGeneration:
-        text = LlamaConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=32,
-            intermediate_size=48,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=4,
-            tie_word_embeddings=tied,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
+        text_settings: dict[str, object] = {
+            "vocab_size": len(tokenizer),
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 4,
+            "tie_word_embeddings": tied,
+            "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+        }
+        text_config = text_class(**(text_settings | (text or {})))
         chosen = {
             "projector_hidden": 16,
             "video_size": 12,
@@ -173,7 +179,7 @@ def make_model(processor):  # type: ignore[no-untyped-def]
             **settings,
         }
         torch.manual_seed(seed)
-        model = PoiseForConditionalGeneration(PoiseConfig(text_config=text, **ids, **chosen))
+        model = PoiseForConditionalGeneration(PoiseConfig(text_config=text_config, **ids, **chosen))
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if (

@@ -29,7 +29,6 @@ from assistant.engine.base import Generation, GenerationOptions, Prompt
 from assistant.engine.constraints import answer_rules, pose_form
 from assistant.engine.text_pieces import PieceDecoder
 from assistant.errors import PoiseError
-from assistant.model import register
 from assistant.model.configuration_poise import PoiseConfig
 from assistant.model.processing_poise import MODALITIES, PoiseProcessor, mismatch
 from assistant.serving.adapters import check_adapter, linear_shapes
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from assistant.serving.vllm_loop import Request
 
 GIB: Final = 2**30
+SMALL_BYTES: Final = 2**27
 # vLLM compiles its kernels for a few ranks only; an adapter of a lower rank is padded.
 LARGEST_RANK: Final = 64
 BLOCK: Final = 32
@@ -75,13 +75,22 @@ def require_vllm() -> None:
         )
 
 
-def device_settings(cache_gib: int) -> dict[str, Any]:
-    """Engine arguments of this machine: the only place that tells a CPU from a GPU."""
+def device_settings(folder: Path, cache_gib: int) -> dict[str, Any]:
+    """Engine arguments of this machine: the only place that tells a CPU from a GPU.
+
+    It is called in the engine's own thread, to which a CPU's number of threads belongs.
+    """
     from vllm.platforms import current_platform
 
-    if current_platform.is_cpu():
-        return {"enforce_eager": True, "kv_cache_memory_bytes": cache_gib * GIB}
-    return {"gpu_memory_utilization": 0.85}
+    if not current_platform.is_cpu():
+        return {"gpu_memory_utilization": 0.85}
+    if sum(path.stat().st_size for path in folder.glob("*.safetensors")) < SMALL_BYTES:
+        import torch
+
+        # vLLM's kernels meet at a barrier after every operation, which costs more than a small
+        # model's arithmetic as soon as anything else wants a core.
+        torch.set_num_threads(1)
+    return {"enforce_eager": True, "kv_cache_memory_bytes": cache_gib * GIB}
 
 
 def _prepare_process() -> None:
@@ -136,7 +145,6 @@ class VllmEngine:
             "generation_config": "vllm",  # sampling is decided by GenerationOptions alone
             "async_scheduling": False,  # rules read the token before
             "disable_log_stats": True,
-            **device_settings(cache_gib),
         }
         if adapter_slots:
             # One more than needed: with all slots taken, vLLM gave base requests of a mixed batch
@@ -151,7 +159,8 @@ class VllmEngine:
             from vllm.engine.arg_utils import EngineArgs
             from vllm.v1.engine.llm_engine import LLMEngine
 
-            return LLMEngine.from_engine_args(EngineArgs(**arguments))
+            settings = device_settings(folder, cache_gib)
+            return LLMEngine.from_engine_args(EngineArgs(**arguments, **settings))
 
         self._loop = EngineLoop(build)
 
@@ -192,10 +201,11 @@ class VllmEngine:
         for path in given.values():
             check_adapter(Path(path), shapes, largest_rank=LARGEST_RANK)
         _prepare_process()
+        from assistant.serving.vllm_model import PoiseForVllm
         from assistant.serving.vllm_plugin import register as register_with_vllm
 
-        register()
-        register_with_vllm()
+        # The class itself: vLLM would start a process only to look at a class given by name.
+        register_with_vllm(PoiseForVllm)
         config = PoiseConfig.from_pretrained(folder)
         engine = cls(
             folder,
@@ -225,6 +235,10 @@ class VllmEngine:
     def close(self) -> None:
         """End the engine's thread; what is unfinished fails."""
         self._loop.close()
+
+    def forget_prefixes(self) -> None:
+        """Empty the prefix cache."""
+        self._loop.call(lambda engine: engine.reset_prefix_cache())
 
     def load_adapter(self, name: str, folder: str | Path) -> None:
         """Load a LoRA adapter while the engine runs.
@@ -327,7 +341,7 @@ class VllmEngine:
         token_ids, counted = scored_ids(prompt, continuations, self.config, self.processor)
         if not token_ids:
             return np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.int64)
-        start = self._encode(prompt)
+        start = self._encode(prompt, more=max(map(len, token_ids)) + 1)
         places = [[len(start) + i for i, kept in enumerate(mask) if kept] for mask in counted]
         requests = [self._score_request(prompt, start + ids) for ids in token_ids]
         outputs = self._wait(self._submit_all(requests))
@@ -355,10 +369,16 @@ class VllmEngine:
         """`score` for an event loop."""
         return await asyncio.to_thread(self.score, prompt, continuations)
 
-    def _encode(self, prompt: Prompt) -> list[int]:
+    def _encode(self, prompt: Prompt, more: int) -> list[int]:
         """Token ids of a prompt, with exactly as many placeholders as its features have rows.
 
         vLLM would read a placeholder without features as a plain token.
+
+        Args:
+            more: tokens that must have room after the prompt.
+
+        Raises:
+            PoiseError: placeholders and rows differ, or the prompt is too long.
         """
         ids = self.processor.encode(prompt.messages, answer_start=prompt.answer_start)
         prompt.inputs.check_numbers(self.config.numbers)
@@ -367,6 +387,14 @@ class VllmEngine:
             placeholders = ids.count(getattr(self.config, f"{modality}_token_id"))
             if placeholders != rows:
                 raise mismatch(modality, placeholders, rows)
+        room = self.config.text_config.max_position_embeddings
+        if len(ids) + more > room:
+            raise PoiseError(
+                "the prompt is too long for the model",
+                got=f"{len(ids)} tokens and {more} to follow",
+                expected=f"{room} in all",
+                remedy="ask a shorter question, or begin a new chat",
+            )
         return ids
 
     def _adapter(self, prompt: Prompt) -> "LoRARequest | None":
@@ -408,16 +436,18 @@ class VllmEngine:
         from assistant.serving.vllm_rules import RULES_KEY
 
         rules = answer_rules(prompt, options, self.config, self.processor)
-        length = {
+        length: dict[str, Any] = {
             "max_tokens": options.max_new_tokens,
             "stop_token_ids": [self.processor.tokenizer.eos_token_id],
         }
+        room = 1
         if options.pose_codes:
             form = pose_form(rules)
+            room = form.length
             length = {"max_tokens": form.length, "logprobs": len(form.codes), "ignore_eos": True}
         request = self._request(
             prompt,
-            self._encode(prompt),
+            self._encode(prompt, more=room),
             temperature=options.temperature,
             seed=options.seed if options.temperature > 0 else None,
             extra_args={RULES_KEY: [rule.to_json() for rule in rules]},

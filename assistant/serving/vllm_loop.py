@@ -5,6 +5,7 @@ steps while any is unfinished and hands every result to its own future. A reques
 fails alone; a fault of a step fails all that wait, and every later request is told why.
 """
 
+import atexit
 import itertools
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
@@ -46,9 +47,12 @@ class Request:
             self.result.set_exception(fault)
 
     def tell(self, output: RequestOutput) -> None:
-        """Pass on a step's output."""
+        """Pass on a step's output; a listener that fails has left."""
         if self.on_tokens is not None and not self.result.cancelled():
-            self.on_tokens(list(output.outputs[0].token_ids))
+            try:
+                self.on_tokens(list(output.outputs[0].token_ids))
+            except Exception:  # its event loop is closed, say: no fault of the engine
+                self.result.cancel()
         if output.finished:
             with suppress(InvalidStateError):
                 self.result.set_result(output)
@@ -61,7 +65,15 @@ class EngineLoop:
         build: makes the engine; called in the thread, its errors are raised here.
     """
 
+    _process = Lock()  # vLLM's parallel state belongs to the process: one engine at a time
+
     def __init__(self, build: Callable[[], LLMEngine]) -> None:
+        if not self._process.acquire(blocking=False):
+            raise PoiseError(
+                "an engine of vLLM runs in this process already",
+                expected="one at a time",
+                remedy="close it first, or give several adapters to one engine",
+            )
         self._build = build
         self._engine: LLMEngine | None = None
         self._inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
@@ -73,6 +85,7 @@ class EngineLoop:
         self._thread = Thread(target=self._run, args=(started,), daemon=True, name="vllm")
         self._thread.start()
         started.result()
+        atexit.register(self.close)  # vLLM does not bear that its thread is cut off
 
     @property
     def unfinished(self) -> int:
@@ -101,6 +114,7 @@ class EngineLoop:
         """Stop after the current step; what is unfinished fails. May be called again."""
         self._inbox.put(None)
         self._thread.join()
+        atexit.unregister(self.close)
 
     def _put(self, work: Callable[[], None]) -> None:
         with self._lock:
@@ -120,20 +134,22 @@ class EngineLoop:
 
     def _run(self, started: "Future[None]") -> None:
         try:
-            self._engine = self._build()
+            engine = self._engine = self._build()
         except BaseException as fault:  # raised in the constructor
+            self._process.release()
             started.set_exception(fault)
             return
         started.set_result(None)
         while self._take():
             if self._running:
-                self._step(self._engine)
-        engine, self._engine = self._engine, None
+                self._step(engine)
+        self._engine = None
         with self._lock:
             self._closed = True
         self._fail_all()
         self._drain()
         engine.engine_core.shutdown()
+        self._process.release()
 
     def _take(self) -> bool:
         """Do what has come in; wait when there is nothing else to do. False at the end."""

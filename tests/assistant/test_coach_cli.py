@@ -1,5 +1,6 @@
 """`poise coach`: exit codes, one line for a fault, nothing left behind, results alone on stdout."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -28,7 +29,7 @@ def pose_file(squat: PoseSequence, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def without_weights(stub_coach: Coach, monkeypatch: pytest.MonkeyPatch) -> None:
     """`poise coach` runs the pipeline of `stub_coach`."""
-    monkeypatch.setattr(Coach, "from_pretrained", classmethod(lambda *_: stub_coach))
+    monkeypatch.setattr(Coach, "from_pretrained", classmethod(lambda *_, **__: stub_coach))
 
 
 def poise(*arguments: object) -> int:
@@ -95,6 +96,25 @@ def test_no_checkpoint_says_how_to_get_one(
     monkeypatch.undo()
     said = fails(capsys, pose_file, "--model", tmp_path)
     assert "no checkpoint in" in said and "poise train mini" in said
+
+
+def test_an_unknown_engine_lists_the_known_ones(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, pose_file: Path
+) -> None:
+    monkeypatch.undo()
+    assert "transformers, vllm" in fails(capsys, pose_file, "--engine", "tgi")
+
+
+def test_without_vllm_the_command_that_installs_it_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, pose_file: Path
+) -> None:
+    monkeypatch.undo()
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *_: None if name == "vllm" else found(name)
+    )
+    said = fails(capsys, pose_file, "--engine", "vllm")
+    assert "make setup-vllm" in said and "pip install 'poise[serve]'" in said
 
 
 def test_a_report_below_a_file_is_one_line_and_leaves_nothing(

@@ -68,7 +68,7 @@ def take(tmp_path: Path, film, squat: PoseSequence, monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture(autouse=True)
 def without_weights(stub_coach: Coach, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Coach, "from_pretrained", classmethod(lambda *_: stub_coach))
+    monkeypatch.setattr(Coach, "from_pretrained", classmethod(lambda *_, **__: stub_coach))
 
 
 def poise(films, *arguments: object) -> int:

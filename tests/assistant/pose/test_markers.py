@@ -221,7 +221,7 @@ def test_coach_reads_marker_files(tmp_path, stub_coach, squat, capsys, monkeypat
     from assistant.cli import run_command
     from assistant.coach import Coach
 
-    monkeypatch.setattr(Coach, "from_pretrained", lambda *_: stub_coach)
+    monkeypatch.setattr(Coach, "from_pretrained", lambda *_, **__: stub_coach)
     for suffix in SUFFIXES:
         write_markers(tmp_path / f"squat{suffix}", squat)
         assert run_command("coach", [str(tmp_path / f"squat{suffix}"), "--json"]) == 0
