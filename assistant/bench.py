@@ -22,6 +22,7 @@ from assistant.errors import PoiseError
 # name: ("module:function", what it measures in one line)
 BENCHES: Final = {
     "align": ("assistant.pose.bench_align:run", "PA-MPJPE of window positions, and time warping."),
+    "chat": ("assistant.serving.bench_chat:run", "First token of a chat, new clip and known one."),
     "decode": ("assistant.video.bench_decode:run", "Frames late in a film, reached by seeking."),
     "generate": ("assistant.serving.bench_generate:run", "Answers about clips, by vLLM."),
     "features": ("data_prep.bench:features", "Video features of clips, only their frames read."),

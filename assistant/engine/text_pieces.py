@@ -78,6 +78,10 @@ class TextPieces(BaseStreamer):
         self._give([self._last(row) for row in list(self._open)])
         self._steps.put(None)
 
+    def abort(self) -> None:
+        """Nothing follows, and no row has come to its end."""
+        self._steps.put(None)
+
     def _next(self, row: int, token: int) -> Piece:
         if token == self._end:
             return self._last(row)

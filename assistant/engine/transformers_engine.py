@@ -210,7 +210,7 @@ class TransformersEngine:
                     )
             except BaseException as fault:  # handed to the consumer below, never lost
                 failure.append(fault)
-                streamer.end()
+                streamer.abort()
 
         thread = Thread(target=run, daemon=True)
         thread.start()

@@ -15,8 +15,9 @@ share its prefix: vLLM keeps the keys and values of whole blocks of tokens, feat
 import asyncio
 import importlib.util
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from assistant.engine.answers import codes_answer, scored_ids, text_answer
-from assistant.engine.base import Generation, GenerationOptions, Prompt
+from assistant.engine.base import Generation, GenerationOptions, Piece, Prompt
 from assistant.engine.constraints import answer_rules, pose_form
 from assistant.engine.text_pieces import PieceDecoder
 from assistant.errors import PoiseError
@@ -303,6 +304,15 @@ class VllmEngine:
 
     async def astream(self, prompt: Prompt, options: GenerationOptions) -> AsyncIterator[str]:
         """`stream` for an event loop; cancelling the consumer ends the generation."""
+        async with aclosing(self.apieces(prompt, options)) as pieces:
+            async for piece in pieces:
+                if piece.text:
+                    yield piece.text
+
+    async def apieces(
+        self, prompt: Prompt, options: GenerationOptions
+    ) -> AsyncGenerator[Piece, None]:
+        """`astream` with the count of tokens so far, the last piece marked."""
         loop = asyncio.get_running_loop()
         steps: asyncio.Queue[list[int] | None] = asyncio.Queue()
 
@@ -315,11 +325,10 @@ class VllmEngine:
         decoder = PieceDecoder(self.processor.tokenizer)
         try:
             while (ids := await steps.get()) is not None:
-                if piece := decoder.add(self._text_ids(ids)):
-                    yield piece
+                if text := decoder.add(self._text_ids(ids)):
+                    yield Piece(0, text, decoder.tokens)
             self._count(future.result())
-            if piece := decoder.rest():
-                yield piece
+            yield Piece(0, decoder.rest(), decoder.tokens, ended=True)
         finally:
             future.cancel()
 

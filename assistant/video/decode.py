@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import av
 import numpy as np
@@ -35,6 +35,8 @@ _MISSING_SECONDS: Final = 0.5
 _MISSING_SHARE: Final = 0.05
 # A still picture has no rate; any number will do.
 _STILL_FPS: Final = 25.0
+# More than any camera's: a film whose pictures grow beyond it ends there, before memory does.
+_MAX_PIXELS: Final = 2**26
 # Key frames that are tried, one before the other, until decoding begins early enough.
 _ENTRIES: Final = 3
 
@@ -97,6 +99,25 @@ def probe(path: Path) -> VideoInfo:
     index = _index(path)
     with _Reader(path, index) as reader:
         height, width = reader.picture(int(index.pts[0]), None).shape[:2]
+    return _info(width, height, index)
+
+
+def header(path: Path) -> VideoInfo:
+    """Size, rate and length by the file's own word and its packets; nothing is decoded.
+
+    For films of strangers: width and height are those of the stored picture, before rotation.
+
+    Raises:
+        PoiseError: the file is missing, empty, no video, or truncated.
+    """
+    index = _index(path)
+    with _open(path) as container:
+        context = container.streams.video[0].codec_context
+        width, height = context.width, context.height
+    return _info(width, height, index)
+
+
+def _info(width: int, height: int, index: _Index) -> VideoInfo:
     span = index.seconds(int(index.pts[-1]))
     fps = round((len(index.pts) - 1) / span, 4) if span > 0 else _STILL_FPS
     return VideoInfo(width, height, fps, len(index.pts), span + 1 / fps)
@@ -223,14 +244,19 @@ def _open(path: Path) -> InputContainer:
     check_file(path, "video")
     try:
         container = av.open(
-            f"file:{path}", mode="r", container_options={"format_whitelist": _CONTAINERS}
+            f"file:{path}",
+            mode="r",
+            container_options={"format_whitelist": _CONTAINERS},
+            stream_options=cast(Any, [{"max_pixels": str(_MAX_PIXELS)}]),  # PyAV's type says str
         )
     except (av.error.FFmpegError, ValueError) as fault:
         raise _damaged(path, "no readable video data") from fault
     if not container.streams.video:
         container.close()
         raise _damaged(path, "no picture track")
-    container.streams.video[0].thread_type = "AUTO"
+    stream = container.streams.video[0]
+    stream.thread_type = "AUTO"
+    stream.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}
     return container
 
 

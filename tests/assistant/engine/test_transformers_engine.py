@@ -323,6 +323,9 @@ def test_a_fault_while_streaming_reaches_the_consumer(engine, prompts, monkeypat
     monkeypatch.setattr(engine.model, "generate", broken)
     with pytest.raises(RuntimeError, match="out of memory"):
         list(engine.stream(prompts[0], GenerationOptions()))
+    steps = engine.stream_many(prompts, GenerationOptions())
+    with pytest.raises(RuntimeError, match="out of memory"):
+        next(steps)  # no row is said to have come to its end
 
 
 def test_a_consumer_who_leaves_ends_the_generation(engine, prompts) -> None:

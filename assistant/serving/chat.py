@@ -1,0 +1,231 @@
+"""Chat answers: level and commentary of a clip first, then questions about it, by the model."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import numpy as np
+
+from assistant.coach_result import Judged
+from assistant.engine.base import GenerationOptions, Piece, Prompt
+from assistant.serving.clips import SeenClip
+from assistant.serving.conversation import Conversation
+from assistant.serving.errors import ApiError
+from assistant.serving.schema import ChatRequest, ClipSaid
+from assistant.tasks.chat import chat_prompt
+from assistant.tasks.commentary import (
+    commentary_prompt,
+    label_continuations,
+    label_prompt,
+    level_probabilities,
+)
+from prompts.parse import format_label
+from prompts.vocabulary import LEVELS
+
+if TYPE_CHECKING:
+    from assistant.coach import Coach
+    from assistant.model.processing_poise import PoiseProcessor
+
+# A token stands for more letters than this only in very dull texts.
+_CHARACTERS_A_TOKEN: Final = 16
+
+
+class EngineLine(Protocol):
+    """What answering needs of an engine behind its line."""
+
+    def stream(self, prompt: Prompt, options: GenerationOptions) -> AsyncGenerator[Piece, None]: ...
+
+    async def score(self, prompt: Prompt, continuations: Sequence[Any]) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class ChatAnswer:
+    """An answer about to be written.
+
+    Attributes:
+        said: which clip it is about.
+        prompt_tokens: of the prompt.
+        most_tokens: after which it is cut.
+        pieces: the text, the last piece marked; closing it gives the engine's slot free.
+    """
+
+    said: ClipSaid
+    prompt_tokens: int
+    most_tokens: int
+    pieces: AsyncGenerator[Piece, None]
+
+
+class ChatAnswerer:
+    """Writes answers with the engine behind `line`; the coach's parts are shared, not changed."""
+
+    def __init__(self, coach: "Coach", processor: "PoiseProcessor", line: EngineLine) -> None:
+        self._coach = coach
+        self._processor = processor
+        self._line = line
+        self._context: int = coach.config.text_config.max_position_embeddings
+
+    async def answer(
+        self, seen: SeenClip, talk: Conversation, request: ChatRequest, adapter: str | None
+    ) -> ChatAnswer:
+        """Prepare the answer to the last turn of a conversation.
+
+        Raises:
+            ApiError: the conversation is longer than the model's context.
+        """
+        item = seen.perceived
+        if not isinstance(item, Judged):
+            said = ClipSaid(
+                sha256=seen.sha256, judged=False, activity=item.assessment.activity, level=None
+            )
+            text = self._coach.abstain_reason
+            count = len(self._processor.text_ids(text))
+            return ChatAnswer(said, 0, count + 1, _whole(Piece(0, text, count, ended=True)))
+        level = await self._level(seen, item, adapter)
+        said = ClipSaid(
+            sha256=seen.sha256, judged=True, activity=item.assessment.activity, level=level
+        )
+        options = _options(request)
+        if talk.question is None:
+            return await self._first(seen, item, level, said, options, adapter)
+        commentary, _ = await self._commentary(seen, item, level, adapter)
+        self._check_length([*(text for turn in talk.history for text in turn), talk.question])
+        prompt = self._with_adapter(
+            chat_prompt(
+                item.inputs,
+                format_label(level) + commentary,
+                talk.question,
+                talk.history,
+                fused_video=self._coach.fused_video,
+            ),
+            adapter,
+        )
+        tokens, options = await self._fitted(prompt, options)
+        return ChatAnswer(said, tokens, options.max_new_tokens, self._line.stream(prompt, options))
+
+    async def _first(
+        self,
+        seen: SeenClip,
+        item: Judged,
+        level: str,
+        said: ClipSaid,
+        options: GenerationOptions,
+        adapter: str | None,
+    ) -> ChatAnswer:
+        """Level and commentary; written once a clip where they are greedy."""
+        prompt = self._commentary_prompt(item, level, adapter)
+        tokens, options = await self._fitted(prompt, options)
+        label = format_label(level)
+        spent = len(self._processor.text_ids(label))
+        name = adapter or ""
+        known = seen.first_answers.get(name)
+        if options.temperature == 0 and known is not None and known[1] < options.max_new_tokens:
+            pieces = _whole(Piece(0, known[0], known[1], ended=True))
+        else:
+            pieces = self._line.stream(prompt, options)
+            if options.temperature == 0:
+                pieces = _kept(pieces, seen, name, options.max_new_tokens)
+        return ChatAnswer(
+            said, tokens - spent, options.max_new_tokens + spent, _after(label, spent, pieces)
+        )
+
+    async def _commentary(
+        self, seen: SeenClip, item: Judged, level: str, adapter: str | None
+    ) -> tuple[str, int]:
+        """The greedy commentary after the label, written now if it was not before."""
+        name = adapter or ""
+        async with seen.turn:
+            if name not in seen.first_answers:
+                prompt = self._commentary_prompt(item, level, adapter)
+                options = GenerationOptions()
+                async with aclosing(self._line.stream(prompt, options)) as pieces:
+                    written = [piece async for piece in pieces]
+                text = "".join(piece.text for piece in written)
+                seen.first_answers[name] = (text, written[-1].tokens)
+            return seen.first_answers[name]
+
+    async def _level(self, seen: SeenClip, item: Judged, adapter: str | None) -> str:
+        """The most likely level, as the coaching finds it."""
+        name = adapter or ""
+        if name not in seen.levels:
+            prompt = label_prompt(item.inputs, fused_video=self._coach.fused_video)
+            sums = await self._line.score(
+                self._with_adapter(prompt, adapter), label_continuations()
+            )
+            found = level_probabilities(sums, self._coach.config.label_temperature)
+            seen.levels[name] = LEVELS[int(found.argmax())]
+        return seen.levels[name]
+
+    def _commentary_prompt(self, item: Judged, level: str, adapter: str | None) -> Prompt:
+        prompt = commentary_prompt(item.inputs, level, fused_video=self._coach.fused_video)
+        return self._with_adapter(prompt, adapter)
+
+    def _with_adapter(self, prompt: Prompt, adapter: str | None) -> Prompt:
+        return replace(prompt, adapter=adapter)
+
+    def _check_length(self, texts: Sequence[str]) -> None:
+        """Refuse before tokenising what cannot fit."""
+        if sum(map(len, texts)) > _CHARACTERS_A_TOKEN * self._context:
+            raise self._too_long("far more")
+
+    async def _fitted(
+        self, prompt: Prompt, options: GenerationOptions
+    ) -> tuple[int, GenerationOptions]:
+        """Tokens of a prompt, and options that leave the answer inside the context."""
+        ids = await asyncio.to_thread(
+            self._processor.encode, prompt.messages, answer_start=prompt.answer_start
+        )
+        room = self._context - len(ids)
+        if room < 1:
+            raise self._too_long(f"{len(ids)} tokens")
+        return len(ids), replace(options, max_new_tokens=min(options.max_new_tokens, room))
+
+    def _too_long(self, got: str) -> ApiError:
+        return ApiError(
+            400,
+            f"the conversation is too long for the model: {got}, at most {self._context}; begin a "
+            "new one with the same clip",
+            "context_length_exceeded",
+            param="messages",
+        )
+
+
+def _options(request: ChatRequest) -> GenerationOptions:
+    given = GenerationOptions()
+    most = request.max_completion_tokens
+    if most is None:
+        most = request.max_tokens
+    return GenerationOptions(
+        max_new_tokens=given.max_new_tokens if most is None else most,
+        temperature=given.temperature if request.temperature is None else request.temperature,
+        seed=given.seed if request.seed is None else request.seed,
+    )
+
+
+async def _whole(piece: Piece) -> AsyncGenerator[Piece, None]:
+    """An answer that is there already."""
+    yield piece
+
+
+async def _after(
+    label: str, tokens: int, pieces: AsyncGenerator[Piece, None]
+) -> AsyncGenerator[Piece, None]:
+    """The forced label as the first piece, then what is written after it."""
+    async with aclosing(pieces):
+        yield Piece(0, label, tokens)
+        async for piece in pieces:
+            yield Piece(0, piece.text, tokens + piece.tokens, piece.ended)
+
+
+async def _kept(
+    pieces: AsyncGenerator[Piece, None], seen: SeenClip, name: str, most: int
+) -> AsyncGenerator[Piece, None]:
+    """The same pieces; what was written to its end is kept with the clip."""
+    text = ""
+    async with aclosing(pieces):
+        async for piece in pieces:
+            text += piece.text
+            if piece.ended and piece.tokens < most:
+                seen.first_answers[name] = (text, piece.tokens)
+            yield piece

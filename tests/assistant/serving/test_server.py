@@ -1,0 +1,141 @@
+"""Models, coaching, the OpenAPI document and the counts, over HTTP."""
+
+import io
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import openai
+import pytest
+
+from assistant.feedback import validate
+from assistant.pose.read import read_pose
+
+from .conftest import DEMO, MODEL, file_part
+
+
+def test_models(server) -> None:
+    assert [model.id for model in server.openai.models.list()] == [MODEL]
+    assert server.openai.models.retrieve(MODEL).id == MODEL
+    with pytest.raises(openai.NotFoundError, match="expected: poise-mini"):
+        server.openai.models.retrieve("gpt-4o")
+
+
+def test_files_come_back_as_they_were(server) -> None:
+    given = server.openai.files.create(file=("a.npz", b"PK-bytes"), purpose="user_data")
+    assert (given.bytes, given.filename, given.object) == (8, "a.npz", "file")
+    assert server.openai.files.content(given.id).read() == b"PK-bytes"
+    assert given.id in [f.id for f in server.openai.files.list()]
+    assert server.openai.files.delete(given.id).deleted
+
+
+def test_coaching_is_the_record_of_the_command_line(server, tmp_path: Path) -> None:
+    with (DEMO / "squat_demo.npz").open("rb") as file:
+        given = server.openai.files.create(file=file, purpose="user_data")
+    body = {"clip": [file_part(given.id)], "seed": 7}
+    answer = server.http.post("/v1/coach", json=body)
+    assert answer.status_code == 200
+    record = answer.json()
+    validate(record)
+    assert record["judged"] and record["clip"]["id"] == "squat_demo"
+    assert record["provenance"]["engine"] == "transformers" and record["provenance"]["seed"] == 7
+    chat = server.openai.chat.completions.create(
+        model=MODEL, messages=[{"role": "user", "content": [file_part(given.id)]}]
+    )
+    text = chat.choices[0].message.content
+    assert record["proficiency"]["level"] == chat.model_extra["poise"]["level"]
+    assert all(remark["text"] in text for remark in record["remarks"])
+    corrected = server.http.get(record["correction"]["pose"])
+    path = tmp_path / "correction.npz"
+    path.write_bytes(corrected.content)
+    assert len(read_pose(path)) == round(2 * record["correction"]["fps"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("film.mp4", b"no film at all", "film.mp4"),
+        ("pose.npz", b"no archive at all", "pose.npz"),
+        ("pose.json", b"[]", "pose.json"),
+    ],
+)
+def test_a_clip_that_cannot_be_read_says_why(server, name: str, content: bytes, said: str) -> None:
+    given = server.openai.files.create(file=(name, content), purpose="user_data")
+    answer = server.http.post("/v1/coach", json={"clip": [file_part(given.id)]})
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert error["code"] == "clip_unusable" and said in error["message"]
+    assert str(server.service.store.folder) not in error["message"]
+
+
+def test_pickled_objects_are_refused(server) -> None:
+    file = io.BytesIO()
+    joints = np.array([{"a": 1}] * 30, dtype=object)
+    np.savez(file, joints=joints, fps=30.0)
+    given = server.openai.files.create(file=("pose.npz", file.getvalue()), purpose="user_data")
+    answer = server.http.post("/v1/coach", json={"clip": [file_part(given.id)]})
+    assert answer.status_code == 400
+    assert "Python objects" in answer.json()["error"]["message"]
+
+
+def test_the_document_describes_the_routes(server) -> None:
+    document = server.http.get("/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    for path in ("/v1/chat/completions", "/v1/models", "/v1/files", "/v1/coach", "/health"):
+        assert path in document["paths"]
+    schemas = document["components"]["schemas"]
+
+    def references(part: object) -> set[str]:
+        if isinstance(part, dict):
+            own = {part["$ref"]} if isinstance(part.get("$ref"), str) else set()
+            return own.union(*map(references, part.values()))
+        return set().union(*map(references, part)) if isinstance(part, list) else set()
+
+    missing = {r for r in references(document) if r.rpartition("/")[2] not in schemas}
+    assert not missing
+    body = schemas["ChatRequest"]
+    jsonschema.Draft202012Validator.check_schema(body)
+    assert set(body["required"]) == {"model", "messages"}
+
+
+def test_counts_are_told(server) -> None:
+    server.http.get("/v1/models")
+    text = server.http.get("/metrics").text
+    for name in (
+        'poise_requests_total{method="GET",route="/v1/models",status="200"}',
+        "poise_time_to_first_token_seconds_count",
+        "poise_engine_running",
+        "process_resident_memory_bytes",
+    ):
+        assert name in text
+
+
+def serve(*options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "assistant.cli", "serve", *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=170)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--engine", "onnx"), "expected: transformers, vllm"),
+        (("--host", "0.0.0.0"), "no API key"),
+        (("--adapter", "golf=here"), "serves no adapters"),
+        (("--allow-folder", "/no/such/folder", "--max-chats", "0"), "max_chats 0"),
+    ],
+)
+def test_a_server_that_cannot_start_says_why(options: tuple[str, ...], said: str) -> None:
+    done = serve(*options)
+    assert done.returncode == 1 and said in done.stderr and done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+@pytest.mark.skipif(find_spec("vllm") is not None, reason="vllm is installed")
+def test_without_vllm_the_message_names_the_command() -> None:
+    done = serve("--engine", "vllm")
+    assert done.returncode == 1 and "make serve" in done.stderr
+    assert json.dumps(done.stdout) == '""'
