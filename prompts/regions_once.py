@@ -6,6 +6,7 @@ ask which entries of its vocabulary must not come next.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from prompts.vocabulary import REGIONS
@@ -35,30 +36,34 @@ class RegionTrack:
             if bracket and name.strip() in REGIONS:
                 self.named |= {name.strip()}
 
+    @property
+    def place(self) -> str:
+        """The line as far as a region may begin like it, else `OTHER`: all that matters of it."""
+        return self.line if any(region.startswith(self.line) for region in REGIONS) else OTHER
+
 
 def tells(piece: str) -> bool:
     """Whether a piece may be part of where a remark begins; any other may be read as `OTHER`."""
     return not piece.strip() or "\n" in piece or "(" in piece or _part_of_a_region(piece)
 
 
-def closed_pieces(pieces: Mapping[int, str], line: str, named: frozenset[str]) -> tuple[int, ...]:
+def closed_pieces(pieces: Mapping[int, str], place: str, named: frozenset[str]) -> tuple[int, ...]:
     """Which of `pieces` would open a region of `named` again.
 
     Those that may begin another region, the drill and the end of the answer stay open.
 
     Args:
         pieces: the text of those entries of a vocabulary that `tells` something.
-        line, named: of the `RegionTrack` of the text so far.
+        place, named: of the `RegionTrack` of the text so far.
     """
     if not named:
         return ()
-    if not any(region.startswith(line) for region in REGIONS):
-        line = OTHER
-    return tuple(
-        i
-        for i, piece in pieces.items()
-        if _part_of_a_region(piece) and repeats(RegionTrack(line + piece).line, named)
-    )
+    return tuple(i for i, piece in pieces.items() if _reopens(place, piece, named))
+
+
+@lru_cache(maxsize=1 << 16)  # the answers of a batch ask the same
+def _reopens(place: str, piece: str, named: frozenset[str]) -> bool:
+    return _part_of_a_region(piece) and repeats(RegionTrack(place + piece).line, named)
 
 
 def repeats(line: str, named: frozenset[str]) -> bool:

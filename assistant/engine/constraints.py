@@ -206,7 +206,7 @@ class RegionsOnce(Rule):
             known, self._track = 0, RegionTrack(self.start)
         self._read = list(written)
         self._track.read("".join(self.pieces.get(token, OTHER) for token in written[known:]))
-        state = self._track.line, self._track.named
+        state = self._track.place, self._track.named
         if state not in self._closed:
             self._closed[state] = closed_pieces(self.pieces, *state)
         if closed := self._closed[state]:

@@ -17,7 +17,7 @@ PIECES = ["\n", "L", "egs", "Legs", "H", "He", "ead", "ea", "ands", "Hands (", "
 def closed(text: str) -> set[str]:
     track = RegionTrack(text)
     telling = {i: piece for i, piece in enumerate(PIECES) if tells(piece)}
-    return {PIECES[i] for i in closed_pieces(telling, track.line, track.named)}
+    return {PIECES[i] for i in closed_pieces(telling, track.place, track.named)}
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_text_of_the_grammar_is_never_stopped(regions, cuts) -> None:
     telling = {i: piece for i, piece in enumerate(pieces) if tells(piece)}
     track = RegionTrack()
     for i, piece in enumerate(pieces):
-        assert i not in closed_pieces(telling, track.line, track.named), (piece, track.line)
+        assert i not in closed_pieces(telling, track.place, track.named), (piece, track.line)
         track.read(telling.get(i, OTHER))
     assert track.named == set(REGIONS)
 
