@@ -6,7 +6,7 @@ within 0.005 of what the token is made from; a stream without a margin is named 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from prompts.render import render_template
@@ -19,7 +19,7 @@ DECIMALS: Final = 2
 STREAMS: Final = ("ego", "exo", "pose")
 
 
-def render_numbers(modality: str, values: Sequence[float] | None, form: str) -> str:
+def render_numbers(modality: str, values: Iterable[float] | None, form: str) -> str:
     """The piece of the prompt that gives the numbers; empty where it says nothing of them.
 
     Args:

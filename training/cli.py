@@ -37,7 +37,7 @@ def train(
     from training.export import export_checkpoint
     from training.record import write_record
     from training.run import Run
-    from training.stages import EXTRA_STAGES, STAGES
+    from training.stages import EXTRA_STAGES, STAGES, stages_of
 
     known = STAGES | EXTRA_STAGES
     if stage is not None and stage not in known:
@@ -46,7 +46,7 @@ def train(
     run = Run(loaded, folder)
     text = json.dumps(asdict(loaded), indent=1)
     (folder / "work" / "recipe.json").write_text(text + "\n", "utf-8")
-    seconds = _run_stages(run, {stage: known[stage]} if stage else STAGES)
+    seconds = _run_stages(run, {stage: known[stage]} if stage else stages_of(loaded))
     if stage not in EXTRA_STAGES:
         write_record(loaded, folder, seconds)
     print(folder if export is None else export_checkpoint(folder, export))

@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -43,7 +44,8 @@ def kept(path: Path, identity: str, make: Callable[[], Arrays], progress: Progre
     arrays = make()
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     with partial.open("wb") as file:
-        np.savez(file, identity=np.array(identity), **arrays)
+        named: dict[str, Any] = {**arrays, "identity": np.array(identity)}
+        np.savez(file, **named)
     partial.replace(path)
     return arrays
 

@@ -8,6 +8,7 @@ whole conversations.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -118,7 +119,9 @@ def composed_texts(drills: Sequence[Drill], seed: int, numbers: str = "token") -
         texts += [compose_summary(drill, rng), compose_spoken(drill, rng)]
         texts += [part for turn in compose_dialogue(drill, rng) for part in turn]
         if i % 10 == 0:
-            given = {m: render_numbers(m, rng.random(n), numbers) for m, n in NUMERIC.items()}
+            given: dict[str, Any] = {
+                m: render_numbers(m, rng.random(n), numbers) for m, n in NUMERIC.items()
+            }
             messages = render_messages(
                 "commentary", frames=8, n_video=1, n_pose=1, n_stage1=1, **given
             )

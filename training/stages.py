@@ -33,6 +33,7 @@ from training.pose_tokenizer import PoseTokenizerSettings, train_pose_tokenizer
 from training.pretraining import pretrain_stage
 from training.proficiency import Beside, ProficiencySettings, train_proficiency
 from training.progress import Progress
+from training.recipe import Recipe
 from training.run import Run
 from training.settings import build
 from training.sparse_skill import sparse_skill_stage, validation_moments
@@ -117,6 +118,13 @@ def library_stage(run: Run) -> None:
     library = build_library(run.pool("library"), run.perception())
     library.save(run.folder / LIBRARY_FOLDER)
     Progress("library").say(f"{len(library)} demonstrations")
+
+
+def stages_of(recipe: Recipe) -> dict[str, Callable[[Run], None]]:
+    """The stages of a whole run; the skill model's only where moments or margins read it."""
+    settings = build(ProficiencySettings, recipe.proficiency)
+    read = settings.moments == "sparse_skill" or settings.proposals != "uniform"
+    return {name: stage for name, stage in STAGES.items() if read or name != "sparse_skill"}
 
 
 STAGES: dict[str, Callable[[Run], None]] = {

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def pool_streams(
 
 def save_streams(path: Path, streams: Mapping[str, Streams]) -> None:
     """Write the streams of clips by name, all or nothing."""
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for clip, mine in streams.items():
         for name, stream in mine.items():
             arrays[f"{clip}/{name}"] = stream.values

@@ -64,8 +64,9 @@ class Stage1Config:
     look_closer: LookCloserConfig | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.look_closer, dict):
-            object.__setattr__(self, "look_closer", LookCloserConfig(**self.look_closer))
+        stored: Any = self.look_closer  # a mapping where it was read from a file
+        if isinstance(stored, dict):
+            object.__setattr__(self, "look_closer", LookCloserConfig(**stored))
         object.__setattr__(self, "activities", tuple(self.activities))
         object.__setattr__(self, "faults", tuple(self.faults))
         object.__setattr__(self, "dilations", tuple(self.dilations))

@@ -60,7 +60,7 @@ def check_adapter(
         PoiseError: a file is missing or damaged, or the adapter does not fit the model.
     """
     settings = _settings(folder, largest_rank)
-    ranks = {}
+    ranks: dict[str, int] = {}
     for (module, side), (shape, finite) in _tensors(folder).items():
         if not finite:
             raise _bad(folder, f"numbers in {module} that are not finite", "finite weights")

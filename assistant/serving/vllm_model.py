@@ -163,9 +163,10 @@ class PoiseForVllm(nn.Module, SupportsMultiModal, SupportsLoRA, FeatureRows):
         super().__init__()
         config: PoiseConfig = vllm_config.model_config.hf_config
         self.config = config
-        with self._mark_tower_model(vllm_config, set(MODALITIES)):
+        marks: Any = self  # a module's attributes count as tensors to the type checker
+        with marks._mark_tower_model(vllm_config, set(MODALITIES)):
             self.build_features(config)
-        with self._mark_language_model(vllm_config):
+        with marks._mark_language_model(vllm_config):
             self.language_model = init_vllm_registered_model(
                 vllm_config,
                 prefix=maybe_prefix(prefix, LANGUAGE_MODEL),
@@ -173,7 +174,7 @@ class PoiseForVllm(nn.Module, SupportsMultiModal, SupportsLoRA, FeatureRows):
                 architectures=[text_architecture(config)],
             )
         self.packed_modules_mapping = self.language_model.packed_modules_mapping
-        self.configure_mm_token_handling(
+        marks.configure_mm_token_handling(
             config.text_config.vocab_size,
             [getattr(config, f"{modality}_token_id") for modality in MODALITIES],
         )

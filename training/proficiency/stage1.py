@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -169,11 +170,12 @@ def _collate(
         frame_activity[row, :frames] = example.frame_activity
         where[row, :, :frames] = example.where
     kept = [_some(e.streams, settings.stream_dropout, rng) for e in examples]
-    stacked = [np.array([getattr(e, name) for e in examples])
-               for name in ("activity", "level", "polarity", "faults", "severity",
-                            "aspects")]  # fmt: skip
-    arrays = [features, valid, action, frame_activity, *stacked, where]
-    return _Batch(*(torch.from_numpy(a) for a in arrays), streams=pad_streams(kept))
+    arrays = {"features": features, "valid": valid, "action": action, "where": where,
+              "frame_activity": frame_activity}  # fmt: skip
+    for name in ("activity", "level", "polarity", "faults", "severity", "aspects"):
+        arrays[name] = np.array([getattr(e, name) for e in examples])
+    tensors: dict[str, Any] = {name: torch.from_numpy(a) for name, a in arrays.items()}
+    return _Batch(**tensors, streams=pad_streams(kept))
 
 
 def _some(streams: StreamArrays, dropout: float, rng: np.random.Generator) -> StreamArrays:
