@@ -9,6 +9,7 @@ import typer
 
 from eval.calibration_cli import calibration
 from eval.output import check_writable, finish
+from eval.proficiency_controls_cli import proficiency_controls
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -116,6 +117,7 @@ def card(
 
 
 app.command("calibration")(calibration)
+app.command("proficiency-controls")(proficiency_controls)
 
 # Throws 0 to 19 may be looked at while the drill is designed.
 HELD_OUT_THROWS = (20, 59)

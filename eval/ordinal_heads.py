@@ -25,14 +25,14 @@ def coral_head(form: Form) -> Fit:
     return fit
 
 
-def multinomial_head(v: np.ndarray, levels: np.ndarray) -> Head:
+def multinomial_head(v: np.ndarray, levels: np.ndarray, *, c: float = PAPER_C) -> Head:
     """Softmax regression on unordered levels, with the same C.
 
     A level that training lacks gets probability 0.
     """
     from sklearn.linear_model import LogisticRegression
 
-    fitted = LogisticRegression(C=PAPER_C, max_iter=1000, tol=1e-8).fit(v, levels)
+    fitted = LogisticRegression(C=c, max_iter=1000, tol=1e-8).fit(v, levels)
 
     def probabilities(x: np.ndarray) -> np.ndarray:
         p = np.zeros((len(x), N_LEVELS))

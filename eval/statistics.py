@@ -3,7 +3,7 @@
 Clips of one performer are not independent: every interval here draws whole performers.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from math import comb
 
@@ -53,6 +53,17 @@ def cluster_rows(clusters: Sequence[Hashable]) -> list[np.ndarray]:
     return [np.array(r) for r in rows.values()]
 
 
+def resampled_rows(
+    clusters: Sequence[Hashable], *, draws: int, seed: int = 0
+) -> Iterator[np.ndarray]:
+    """Row numbers of each of `draws` samples of whole clusters with replacement."""
+    groups = cluster_rows(clusters)
+    rng = np.random.default_rng(seed)
+    for _ in range(draws):
+        picked = rng.integers(0, len(groups), len(groups))
+        yield np.concatenate([groups[g] for g in picked])
+
+
 def bootstrap(
     values: np.ndarray,
     clusters: Sequence[Hashable],
@@ -78,12 +89,8 @@ def bootstrap(
             got=f"{len(values)} values and {len(clusters)} clusters",
             expected="as many of both, at least one",
         )
-    groups = cluster_rows(clusters)
-    rng = np.random.default_rng(seed)
-    drawn = np.empty(draws)
-    for i in range(draws):
-        picked = rng.integers(0, len(groups), len(groups))
-        drawn[i] = statistic(values[np.concatenate([groups[g] for g in picked])])
+    samples = resampled_rows(clusters, draws=draws, seed=seed)
+    drawn = np.array([statistic(values[rows]) for rows in samples])
     tail = (1 - confidence) / 2
     low, high = np.nanquantile(drawn, [tail, 1 - tail])
     return Interval(float(statistic(values)), float(low), float(high), confidence)

@@ -149,8 +149,8 @@ class LanguageSettings:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All stages of one checkpoint. `pose_tokenizer`, `video_encoder`, `proficiency` and
-    `sparse_skill` carry the settings of their own trainers."""
+    """All stages of one checkpoint. `pose_tokenizer`, `video_encoder`, `proficiency`,
+    `sparse_skill` and `look_closer` carry the settings of their own trainers."""
 
     name: str
     seed: int = 0
@@ -166,6 +166,7 @@ class Recipe:
     language: LanguageSettings = field(default_factory=LanguageSettings)
     labelling: LabellingSettings = field(default_factory=LabellingSettings)
     sparse_skill: Mapping[str, Any] = field(default_factory=dict)
+    look_closer: Mapping[str, Any] = field(default_factory=dict)
 
 
 def recipe_path(name: str) -> Path:
@@ -223,6 +224,7 @@ def _override(raw: dict[str, Any], override: str) -> None:
 
 def _trainer_settings(raw: Mapping[str, Any]) -> dict[str, Any]:
     """The settings classes of the stages that have trainers of their own."""
+    from training.look_closer_settings import LookCloserStageSettings
     from training.pose_tokenizer import PoseTokenizerSettings
     from training.proficiency import ProficiencySettings
     from training.sparse_skill import SparseSkillSettings
@@ -235,6 +237,7 @@ def _trainer_settings(raw: Mapping[str, Any]) -> dict[str, Any]:
         "video_encoder": PretrainedVideoEncoder if loaded else VideoEncoderSettings,
         "proficiency": ProficiencySettings,
         "sparse_skill": SparseSkillSettings,
+        "look_closer": LookCloserStageSettings,
     }
 
 

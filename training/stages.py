@@ -3,7 +3,7 @@
     pose_tokenizer -> video_encoder -> sparse_skill -> proficiency -> library
     -> pretrain -> language
 
-`labelling` runs only when it is named (see the module of this name).
+`labelling` and `look_closer` run only when they are named (see the modules of these names).
 
 The simulated pools are made again from the seed whenever a stage needs them. `work/` inside the run
 folder holds what is not shipped (the pretrained model, metrics, what perception saw of pool B).
@@ -29,6 +29,7 @@ from training.experts import experts
 from training.labelling import labelling_stage
 from training.language_stage import language_stage
 from training.library import build_library
+from training.look_closer_stage import look_closer_stage
 from training.pose_tokenizer import PoseTokenizerSettings, train_pose_tokenizer
 from training.pretraining import pretrain_stage
 from training.proficiency import Beside, ProficiencySettings, train_proficiency
@@ -137,4 +138,7 @@ STAGES: dict[str, Callable[[Run], None]] = {
     "language": language_stage,
 }
 # Stages that run only when they are named.
-EXTRA_STAGES: dict[str, Callable[[Run], None]] = {"labelling": labelling_stage}
+EXTRA_STAGES: dict[str, Callable[[Run], None]] = {
+    "labelling": labelling_stage,
+    "look_closer": look_closer_stage,
+}

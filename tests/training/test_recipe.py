@@ -15,7 +15,7 @@ from training.recipe import LanguageSettings, Recipe, load_recipe, recipe_path
 from training.settings import build
 
 # Every recipe that ships; a new one is added here too.
-SHIPPED = {"ablation", "mini", "profvlm_smollm2", "sse"}
+SHIPPED = {"ablation", "look_closer", "mini", "profvlm_smollm2", "sse"}
 
 
 def test_every_shipped_recipe_loads() -> None:
@@ -223,3 +223,55 @@ def test_forms_of_numbers_are_those_of_the_prompt() -> None:
 
     assert get_args(get_type_hints(LanguageSettings)["numbers"]) == NUMBER_FORMS
     assert LanguageSettings().numbers == NUMBER_FORMS[0] == "token"
+
+
+def test_the_look_closer_recipe_has_what_its_paper_prints() -> None:
+    import yaml
+
+    from assistant.proficiency.pdm import WINDOW_SECONDS
+    from training.look_closer_settings import VARIANTS, LookCloserStageSettings
+
+    written = yaml.safe_load(recipe_path("look_closer").read_text("utf-8"))["look_closer"]
+    printed = {
+        "features": "maws_clip_2b",  # Table I, section II-B
+        "frames": 16,  # III-A: frozen 16-frame ego and exo features
+        "feature_rate": 30.0,  # II-B: N of about 60 frames of [t - 1 s, t + 1 s]
+        "learning_rate": 2e-4,  # III-A, AdamW
+        "weight_decay": 1e-4,
+        "batch_size": 8,
+        "clip": 1.0,
+        "bf16": True,  # mixed precision
+        "aspect": 0.5,
+        "router": 0.01,
+        "consistency": 0.1,
+        "c": 0.03,
+        "seeds": 3,
+        "variants": ["full"],
+    }
+    assert {name: written[name] for name in printed} == printed
+    assert WINDOW_SECONDS * written["feature_rate"] == 60
+    settings: LookCloserStageSettings = build(
+        LookCloserStageSettings, load_recipe("look_closer").look_closer
+    )
+    assert VARIANTS["full"].modalities == ("ego", "exo", "gaze")
+    config = settings.config("full", {"ego": 2560, "exo": 2560, "gaze": 2, "pose": 9}, 6)
+    assert config.router and config.aspects and "pose" not in config.sizes
+    training = settings.training()
+    for name in ("learning_rate", "weight_decay", "batch_size", "clip", "aspect", "router"):
+        assert getattr(training, name) == printed[name]
+
+
+def test_the_ablation_recipe_trains_as_the_paper_and_tests_on_performers_of_its_own() -> None:
+    from training.look_closer_settings import VARIANTS, LookCloserStageSettings
+
+    settings: LookCloserStageSettings = build(
+        LookCloserStageSettings, load_recipe("ablation").look_closer
+    )
+    paper: LookCloserStageSettings = build(
+        LookCloserStageSettings, load_recipe("look_closer").look_closer
+    )
+    same = ("learning_rate", "weight_decay", "batch_size", "clip", "bf16", "aspect", "router",
+            "consistency", "c", "frames", "seeds")  # fmt: skip
+    assert all(getattr(settings, name) == getattr(paper, name) for name in same)
+    assert set(settings.variants) == set(VARIANTS)
+    assert settings.test_seed not in (settings.data_seed, settings.data_seed + 1)

@@ -116,8 +116,8 @@ def consistency_loss(out: LookCloserOutput, level: Tensor) -> Tensor:
         return out.polarity.sum() * 0.0
     p = out.polarity.softmax(dim=-1)
     margin = (out.router * (p[..., EXPERT_LIKE] - p[..., NOVICE_LIKE])).sum(dim=1)  # [B]
-    high = (level >= LOWEST_HIGH_LEVEL).float()
     chance = ((1 + margin) / 2).clamp(1e-4, 1 - 1e-4)
+    high = (level >= LOWEST_HIGH_LEVEL).to(chance)
     return F.binary_cross_entropy(chance[keep], high[keep])
 
 
