@@ -26,6 +26,7 @@ BENCHES: Final = {
     "decode": ("assistant.video.bench_decode:run", "Frames late in a film, reached by seeking."),
     "generate": ("assistant.serving.bench_generate:run", "Answers about clips, by vLLM."),
     "features": ("data_prep.bench:features", "Video features of clips, only their frames read."),
+    "train": ("training.bench:run", "Real tokens a second of training a language model."),
 }
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)

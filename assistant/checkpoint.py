@@ -14,6 +14,10 @@ LIBRARY_FOLDER = "library"
 CARD_FILE = "checkpoint.json"
 # What training leaves in a run folder beside the checkpoint; it is not shipped.
 WORK_FOLDER = "work"
+# LoRA adapters that belong over the language model, and that model without the adapter that is
+# merged in the checkpoint: no parts of the checkpoint either, but shipped beside it.
+ADAPTERS_FOLDER, UNMERGED_FOLDER = "adapters", "unmerged"
+BESIDE = (WORK_FOLDER, ADAPTERS_FOLDER, UNMERGED_FOLDER)
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,13 @@ class Checkpoint:
     def sha256(self) -> str:
         """One hash over the names and bytes of every file of the checkpoint.
 
-        Its card for readers (.md) and training's work folder do not count, so that a checkpoint
-        keeps its name when it is moved out of its run.
+        Its card for readers (.md), training's work folder and adapters do not count, so that a
+        checkpoint keeps its name when it is moved out of its run.
         """
         digest = hashlib.sha256()
         for path in sorted(self.folder.rglob("*")):
             name = path.relative_to(self.folder)
-            if path.is_file() and path.suffix != ".md" and name.parts[0] != WORK_FOLDER:
+            if path.is_file() and path.suffix != ".md" and name.parts[0] not in BESIDE:
                 digest.update(name.as_posix().encode())
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()

@@ -18,11 +18,11 @@ from assistant.model.processing_poise import ModelInputs, PoiseProcessor
 from data_prep.commentary.composed import conversation
 from data_prep.drills.commentary import compose_spoken, compose_summary
 from data_prep.drills.records import Drill
-from training.language import train_by
 from training.language_samples import TokenSample, token_sample
 from training.pretraining import load_processor
 from training.progress import Progress
 from training.run import WORK, Run
+from training.stage_loop import stored_samples, train_by
 
 LABELLING = "labelling"
 
@@ -31,14 +31,15 @@ def labelling_stage(run: Run) -> None:
     """Full training on the composed comments of pool A, from the run's finished model."""
     recipe, progress = run.recipe, Progress("labelling")
     folder = run.folder / WORK / LABELLING
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(run.folder, folder, ignore=shutil.ignore_patterns(WORK))
-    processor = load_processor(folder / LANGUAGE_FOLDER)
-    model = PoiseForConditionalGeneration.from_pretrained(folder / LANGUAGE_FOLDER)
-    samples = label_samples(processor, run.pool("perception"), recipe.seed)
+    processor = load_processor(run.folder / LANGUAGE_FOLDER)
+    model = PoiseForConditionalGeneration.from_pretrained(run.folder / LANGUAGE_FOLDER)
+    samples = stored_samples(
+        run, LABELLING, lambda: label_samples(processor, run.pool("perception"), recipe.seed)
+    )
     progress.say(f"{len(samples)} comments, {sum(len(s.ids) for s in samples)} tokens")
     losses = train_by(
-        recipe,
+        run,
+        LABELLING,
         recipe.labelling,
         model,
         samples,
@@ -46,7 +47,10 @@ def labelling_stage(run: Run) -> None:
         seed=recipe.seed + 4,
         progress=progress,
     )
-    model.save_pretrained(folder / LANGUAGE_FOLDER)
+    if run.is_main:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(run.folder, folder, ignore=shutil.ignore_patterns(WORK))
+        model.save_pretrained(folder / LANGUAGE_FOLDER)
     run.write_metrics("labelling", {"loss": float(np.mean(losses[-50:]))})
 
 
@@ -65,5 +69,8 @@ def label_samples(
             }
             messages = conversation(told)
             if messages is not None:
-                samples.append(token_sample(processor, messages, ModelInputs()))
+                sample_id = f"{drill.sample_id}/label"
+                samples.append(
+                    token_sample(processor, messages, ModelInputs(), sample_id=sample_id)
+                )
     return samples

@@ -5,7 +5,7 @@ codes (F_g) or the demonstration's codes (F_r): the tasks share their prefix in 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -144,12 +144,28 @@ def gold_items(drills: Sequence["Drill"], twins: np.ndarray, library: Library) -
 
 @dataclass(frozen=True)
 class TokenSample:
-    """Token ids, labels (IGNORED where not supervised) and weights of one conversation."""
+    """Token ids, labels (IGNORED where not supervised) and weights of one conversation.
+
+    `sample_id` says in errors where it is from: the clip and the task.
+    """
 
     ids: list[int]
     labels: list[int]
     weights: list[float]
     inputs: ModelInputs
+    sample_id: str = ""
+
+
+def commentary_messages(
+    clip: PerceivedClip, commentary: str, *, demonstration: np.ndarray | None
+) -> list[Message]:
+    """F_t alone."""
+    return render_messages(
+        "commentary",
+        target=commentary,
+        demonstration=None if demonstration is None else demonstration.tolist(),
+        **prompt_pieces(clip.inputs),
+    )
 
 
 def correction_messages(
@@ -192,6 +208,7 @@ def token_sample(
     inputs: ModelInputs,
     *,
     verdict_weight: float = 1.0,
+    sample_id: str = "",
 ) -> TokenSample:
     """Tokenise a conversation.
 
@@ -204,7 +221,7 @@ def token_sample(
     start, end = label_positions(processor, ids, labels)
     for place in [*range(start, end), *header_positions(processor, ids, labels)]:
         weights[place] = verdict_weight
-    return TokenSample(ids, labels, weights, inputs)
+    return TokenSample(ids, labels, weights, inputs, sample_id)
 
 
 def ignore_guide(sample: TokenSample, frames: int, tokens_per_frame: int) -> TokenSample:
@@ -217,7 +234,7 @@ def ignore_guide(sample: TokenSample, frames: int, tokens_per_frame: int) -> Tok
     for frame in range(0, 2 * frames, 2):
         for place in range(start + frame * stride, start + (frame + 1) * stride):
             labels[place], weights[place] = IGNORED, 0.0
-    return TokenSample(sample.ids, labels, weights, sample.inputs)
+    return replace(sample, labels=labels, weights=weights)
 
 
 def label_positions(

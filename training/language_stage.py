@@ -1,11 +1,19 @@
 """Stage `language`: the pretrained model learns F_t, F_g and F_r from clips, by LoRA."""
 
+import shutil
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from assistant.checkpoint import LANGUAGE_FOLDER, LIBRARY_FOLDER, Checkpoint
+from assistant.checkpoint import (
+    ADAPTERS_FOLDER,
+    LANGUAGE_FOLDER,
+    LIBRARY_FOLDER,
+    Checkpoint,
+)
 from assistant.demos.library import Library
 from assistant.engine.base import GenerationOptions
 from assistant.engine.transformers_engine import TransformersEngine
@@ -17,11 +25,20 @@ from assistant.tasks.commentary import label_continuations, label_prompt
 from data_prep.drills.commentary import compose_summary
 from prompts.parse import parse_feedback
 from prompts.vocabulary import special_tokens
+from training.adapter import (
+    add_lora,
+    load_model,
+    rebuilt,
+    save_bare,
+    save_trained,
+    trainable,
+)
+from training.atomic import install
 from training.clips import fit_inputs, perceived_clips
-from training.language import add_lora, train_by, trainable
 from training.language_samples import (
     PerceivedClip,
     TokenSample,
+    commentary_messages,
     correction_messages,
     demonstration_of,
     ignore_guide,
@@ -34,20 +51,49 @@ from training.pretraining import PRETRAINED, load_processor
 from training.proficiency import fit_temperature
 from training.progress import Progress
 from training.run import WORK, Run, learner_poses
+from training.stage_loop import stored_samples, train_by
+from training.validation import HeldOut
 
+LANGUAGE, CORRECTION = "language", "correction"
+# In the work folder: everything that training changed.
+TRAINED_FILE = "trained.safetensors"
 LEVEL_BASIS = "simulated drills"
 GENERATION_BATCH = 64
 
 
 def language_stage(run: Run) -> None:
-    """LoRA multi-task training on pool B, merged; label temperature; library likelihoods."""
-    recipe, progress = run.recipe, Progress("language")
+    """LoRA multi-task training on pool B, merged; label temperature; library likelihoods.
+
+    With `activity` in the recipe: `sport_adapter` instead.
+    """
+    if run.recipe.activity:
+        sport_adapter(run)
+        return
+    progress, processor = Progress(LANGUAGE), load_processor(run.folder / LANGUAGE_FOLDER)
     library = Library.load(run.folder / LIBRARY_FOLDER)
-    processor = load_processor(run.folder / LANGUAGE_FOLDER)
-    share = recipe.language.video_share
-    clips = perceived_clips(run, library, recipe.seed + 21, video_share=share)
-    progress.say(f"{len(clips)} clips perceived")
-    model = PoiseForConditionalGeneration.from_pretrained(run.folder / WORK / PRETRAINED)
+    pretrained = run.folder / WORK / PRETRAINED
+    samples = stored_samples(
+        run, LANGUAGE, lambda: conversations(run, pretrained, library, processor, progress)
+    )
+    wrapped = adapt(run, pretrained, samples, processor, progress)
+    if run.is_main:
+        trained = run.folder / WORK / TRAINED_FILE
+        save_trained(wrapped, trained)
+        if run.recipe.lora.quantisation != "none":
+            # Into the weights as they were: rounded ones would lose what the adapter learned.
+            tokens = new_tokens(processor, wrapped.config.codebook_size)
+            wrapped = rebuilt(pretrained, trained, run.recipe.lora, tokens)
+        finish(run, wrapped.merge_and_unload(), processor, library)
+
+
+def conversations(
+    run: Run, source: Path, library: Library, processor: PoiseProcessor, progress: Progress
+) -> list[TokenSample]:
+    """What the model in `source` learns from the clips of pool B.
+
+    Where nothing was pretrained, the model's input norms are fitted from the clips first.
+    """
+    recipe, model = run.recipe, load_model(source)
     if model.config.numbers != recipe.language.numbers:
         raise PoiseError(
             "the pretrained model was given its numbers in another form",
@@ -55,41 +101,106 @@ def language_stage(run: Run) -> None:
             expected=recipe.language.numbers,
             remedy=f"poise train --stage pretrain language.numbers={recipe.language.numbers} first",
         )
-    if not recipe.pretrain.steps:  # else pretraining did it
+    share = recipe.language.video_share
+    clips = perceived_clips(run, library, recipe.seed + 21, video_share=share)
+    progress.say(f"{len(clips)} clips perceived")
+    if not recipe.pretrain.steps and not recipe.activity:  # else pretraining did it
         fit_inputs(model, clips)
+        fresh = source.with_name(source.name + ".fitted")
+        model.save_pretrained(fresh)
+        install(fresh, source)
     own = own_commentary(run, model, processor, clips)
     samples = multitask_samples(run, clips, library, processor, own)
     progress.say(f"{len(samples)} conversations, {len(own)} clips with own commentary")
-    merged = adapt(run, model, samples, processor, progress)
-    finish(run, merged, processor, library)
+    return samples
 
 
 def adapt(
     run: Run,
-    model: PoiseForConditionalGeneration,
+    pretrained: Path,
     samples: Sequence[TokenSample],
     processor: PoiseProcessor,
     progress: Progress,
-) -> PoiseForConditionalGeneration:
-    """Train an adapter and merge it."""
-    torch.manual_seed(run.recipe.seed + 1)
-    new_tokens = processor.tokenizer.convert_tokens_to_ids(
-        special_tokens(model.config.codebook_size)
-    )
-    wrapped = add_lora(model, run.recipe.lora, new_tokens)
+) -> Any:
+    """The model in `pretrained` under a trained adapter."""
+    recipe = run.recipe
+    model = load_model(pretrained, recipe.lora.quantisation, recipe.language.precision)
+    torch.manual_seed(recipe.seed + 1)
+    wrapped = add_lora(model, recipe.lora, new_tokens(processor, model.config.codebook_size))
     trained = trainable(wrapped)  # after merging nothing tells them apart any more
     progress.say(f"trains {trained}")
+    parts = by_task(samples) if recipe.correction.epochs else {LANGUAGE: list(samples)}
+    losses, evaluate = {}, HeldOut(run, processor)
+    for number, (stage, some) in enumerate(parts.items()):
+        losses[stage] = train_by(
+            run,
+            stage,
+            recipe.language if stage == LANGUAGE else recipe.correction,
+            wrapped,
+            some,
+            processor,
+            seed=recipe.seed + 2 + number,
+            progress=progress,
+            data=LANGUAGE,
+            evaluate=evaluate,
+        )
+    last = {f"{s}_loss" if s != LANGUAGE else "loss": np.mean(v[-50:]) for s, v in losses.items()}
+    run.write_metrics(LANGUAGE, {**last, "trainable": trained})
+    return wrapped
+
+
+def new_tokens(processor: PoiseProcessor, codebook_size: int) -> list[int]:
+    """Ids of the tokens that Poise adds to a vocabulary."""
+    ids: list[int] = processor.tokenizer.convert_tokens_to_ids(special_tokens(codebook_size))
+    return ids
+
+
+def by_task(samples: Sequence[TokenSample]) -> dict[str, list[TokenSample]]:
+    """F_t and F_r first, then F_g alone (ExpertAF section 3.4)."""
+    correction = [s for s in samples if s.sample_id.endswith(f"/{CORRECTION}")]
+    return {
+        LANGUAGE: [s for s in samples if not s.sample_id.endswith(f"/{CORRECTION}")],
+        CORRECTION: correction,
+    }
+
+
+def sport_adapter(run: Run) -> None:
+    """LoRA on attention and MLP linears alone, over the finished checkpoint, for one sport.
+
+    Vocabulary rows and projectors stay those of the checkpoint, so that a server can hold several
+    such adapters over one base.
+    """
+    recipe = run.recipe
+    stage, base = f"{LANGUAGE}_{recipe.activity}", run.folder / LANGUAGE_FOLDER
+    Checkpoint.open(run.folder)
+    progress, processor = Progress(stage), load_processor(base)
+    library = Library.load(run.folder / LIBRARY_FOLDER)
+    samples = stored_samples(
+        run, stage, lambda: conversations(run, base, library, processor, progress)
+    )
+    model = load_model(base, recipe.lora.quantisation, recipe.language.precision)
+    torch.manual_seed(recipe.seed + 3)
+    wrapped = add_lora(model, recipe.lora, (), beside=False)
+    progress.say(f"trains {trainable(wrapped)}")
     losses = train_by(
-        run.recipe,
-        run.recipe.language,
+        run,
+        stage,
+        recipe.language,
         wrapped,
         samples,
         processor,
-        seed=run.recipe.seed + 2,
+        seed=recipe.seed + 3,
         progress=progress,
+        evaluate=HeldOut(run, processor),
     )
-    run.write_metrics("language", {"loss": float(np.mean(losses[-50:])), "trainable": trained})
-    return wrapped.merge_and_unload()
+    run.write_metrics(stage, {"loss": float(np.mean(losses[-50:]))})
+    if run.is_main:
+        save_bare(wrapped, sport_folder(run), recipe.lora, base=LANGUAGE_FOLDER)
+
+
+def sport_folder(run: Run) -> Path:
+    """Where the adapter of the recipe's one sport is written."""
+    return run.folder / ADAPTERS_FOLDER / run.recipe.activity
 
 
 def finish(
@@ -98,11 +209,16 @@ def finish(
     processor: PoiseProcessor,
     library: Library,
 ) -> None:
-    """Calibrate the label, rate the library, and write both and the checkpoint's card."""
-    folder, engine = run.folder / LANGUAGE_FOLDER, TransformersEngine(merged, processor)
+    """Calibrate the label, rate the library, and write both and the checkpoint's card.
+
+    File by file in one step each, so that what a killed run leaves can be read when it resumes.
+    """
+    engine, fresh = TransformersEngine(merged, processor), run.folder / WORK / "finished"
     merged.config.label_temperature = fit_label_temperature(run, engine, run.perception())
-    merged.save_pretrained(folder)
-    processor.save_pretrained(folder)
+    shutil.rmtree(fresh, ignore_errors=True)
+    merged.save_pretrained(fresh)
+    processor.save_pretrained(fresh)
+    install(fresh, run.folder / LANGUAGE_FOLDER)
     with_unconditional(library, engine).save(run.folder / LIBRARY_FOLDER)
     Checkpoint(run.folder, f"poise-{run.recipe.name}", LEVEL_BASIS).write()
 
@@ -140,7 +256,8 @@ def multitask_samples(
     processor: PoiseProcessor,
     own: Mapping[int, str],
 ) -> list[TokenSample]:
-    """Two conversations a clip: F_t with F_g, and F_t with F_r.
+    """Two conversations a clip: F_t with F_g, and F_t with F_r; or three, one a task, where the
+    recipe trains F_g apart.
 
     Args:
         own: the model's own commentary of some clips, by their place; it is given in their
@@ -152,15 +269,31 @@ def multitask_samples(
         gold = demonstration_of(clip, library).codes
         shown = gold if rng.random() >= settings.demonstration_dropout else None
         texts = [own.get(i, clip.answer), own.get(i, compose_summary(clip.drill, rng))]
-        true = i not in own
-        for messages in (
-            correction_messages(clip, texts[0], demonstration=shown, supervised=true),
-            retrieval_messages(clip, texts[1], gold, supervised=true),
-        ):
+        true, apart = i not in own, run.recipe.correction.epochs > 0
+        kinds = [
+            (CORRECTION, correction_messages(clip, texts[0], demonstration=shown, supervised=true)),
+            ("retrieval", retrieval_messages(clip, texts[1], gold, supervised=true)),
+        ]
+        if apart:  # each task by itself, as the paper trains them; only F_t sees a demonstration
+            kinds = [
+                ("commentary", commentary_messages(clip, clip.answer, demonstration=shown)),
+                ("retrieval", retrieval_messages(clip, texts[1], gold, supervised=False)),
+                (
+                    CORRECTION,
+                    correction_messages(clip, texts[0], demonstration=None, supervised=False),
+                ),
+            ]
+        for task, messages in kinds:
             sample = token_sample(
-                processor, messages, clip.inputs, verdict_weight=settings.verdict_weight
+                processor,
+                messages,
+                clip.inputs,
+                verdict_weight=settings.verdict_weight,
+                sample_id=f"{clip.drill.sample_id}/{task}",
             )
-            samples.append(ignore_guide(sample, *clip.learner_codes.shape))
+            if task != "commentary":
+                sample = ignore_guide(sample, *clip.learner_codes.shape)
+            samples.append(sample)
     return samples
 
 

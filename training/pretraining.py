@@ -27,7 +27,7 @@ from data_prep.drills.records import Drill
 from prompts.numbers import NUMERIC, render_numbers
 from prompts.render import Codes, render_messages
 from training.clips import fit_inputs, perceived_clips
-from training.language import build_model, load_base, train_by
+from training.language import build_model, load_base
 from training.language_samples import (
     PerceivedClip,
     TokenSample,
@@ -39,6 +39,7 @@ from training.language_samples import (
 )
 from training.progress import Progress
 from training.run import WORK, Run, learner_poses
+from training.stage_loop import stored_samples, train_by
 from training.tokenizer import train_tokenizer
 
 PRETRAINED = "pretrained"
@@ -50,14 +51,16 @@ def pretrain_stage(run: Run) -> None:
     """Load or build the model around a causal language model; train it where it is new."""
     recipe, folder = run.recipe, run.folder / LANGUAGE_FOLDER
     tokenizer_part = PoseTokenizer.from_pretrained(run.folder / POSE_TOKENIZER_FOLDER)
-    told = [d for d in run.pool("perception") if d.level is not None]
     base, codebook_size = None, tokenizer_part.codebook_size
     if recipe.language_model.base:
-        base = load_base(recipe.language_model, folder, codebook_size)
-    else:
-        texts = composed_texts(told, recipe.seed, recipe.language.numbers)
+        base = load_base(recipe.language_model, codebook_size)
+        if run.is_main:
+            base.tokenizer.save_pretrained(folder)
+    elif run.is_main:
+        texts = composed_texts(told_drills(run), recipe.seed, recipe.language.numbers)
         vocabulary = recipe.language_model.vocabulary
         train_tokenizer(texts, folder, vocabulary=vocabulary, codebook_size=codebook_size)
+    run.wait()
     processor = load_processor(folder)
     torch.manual_seed(recipe.seed)
     model = build_model(
@@ -69,20 +72,48 @@ def pretrain_stage(run: Run) -> None:
         stage1_size=run.perception().assessor.stage1.config.pooled,
         tokens_per_frame=tokenizer_part.tokens_per_frame,
         codebook_size=codebook_size,
-        base=base,
+        base=None if base is None else base.model,
     )
     model.match_embeddings()
     model.start_code_rows(tokenizer_part.codebook.vectors)
     if recipe.pretrain.steps:
-        pretrain(run, model, processor, told)
-    model.save_pretrained(run.folder / WORK / PRETRAINED)
+        pretrain(run, model, processor)
+    if run.is_main:
+        model.save_pretrained(run.folder / WORK / PRETRAINED)
 
 
-def pretrain(
-    run: Run, model: PoiseForConditionalGeneration, processor: PoiseProcessor, told: list[Drill]
-) -> None:
+def told_drills(run: Run) -> list[Drill]:
+    """The clips of pool A that show a known activity."""
+    return [d for d in run.pool("perception") if d.level is not None]
+
+
+def pretrain(run: Run, model: PoiseForConditionalGeneration, processor: PoiseProcessor) -> None:
     """Full training of the model on all three kinds of conversation."""
     recipe, progress = run.recipe, Progress("pretrain")
+    samples = stored_samples(
+        run, "pretrain", lambda: conversations(run, model, processor, progress)
+    )
+    losses = train_by(
+        run,
+        "pretrain",
+        recipe.pretrain,
+        model,
+        samples,
+        processor,
+        seed=recipe.seed,
+        progress=progress,
+    )
+    run.write_metrics("pretrain", {"loss": float(np.mean(losses[-50:]))})
+
+
+def conversations(
+    run: Run,
+    model: PoiseForConditionalGeneration,
+    processor: PoiseProcessor,
+    progress: Progress,
+) -> list[TokenSample]:
+    """All three kinds; the model's input norms are fitted from the clips on the way."""
+    recipe, told = run.recipe, told_drills(run)
     library = Library.load(run.folder / LIBRARY_FOLDER)
     clips = perceived_clips(run, library, recipe.seed + 20)
     fit_inputs(model, clips)
@@ -93,16 +124,7 @@ def pretrain(
     }
     for name, samples in kinds.items():
         progress.say(f"{name}: {len(samples)}, {sum(len(s.ids) for s in samples)} tokens")
-    losses = train_by(
-        recipe,
-        recipe.pretrain,
-        model,
-        [sample for samples in kinds.values() for sample in samples],
-        processor,
-        seed=recipe.seed,
-        progress=progress,
-    )
-    run.write_metrics("pretrain", {"loss": float(np.mean(losses[-50:]))})
+    return [sample for samples in kinds.values() for sample in samples]
 
 
 def load_processor(folder: Path) -> PoiseProcessor:
@@ -151,7 +173,8 @@ def talk_samples(
         ]
         for messages in talks[i % 2 :: 2]:
             ids = token_sample(processor, supervise(list(messages)), ModelInputs()).ids
-            samples.append(TokenSample(ids, ids, [1.0] * len(ids), ModelInputs()))
+            sample_id = f"{drill.sample_id}/talk"
+            samples.append(TokenSample(ids, ids, [1.0] * len(ids), ModelInputs(), sample_id))
     return samples
 
 
@@ -167,7 +190,15 @@ def commentary_samples(
             messages = render_messages(
                 "commentary", target=compose_summary(clip.drill, rng), **prompt_pieces(clip.inputs)
             )
-            samples.append(token_sample(processor, messages, clip.inputs, verdict_weight=weight))
+            samples.append(
+                token_sample(
+                    processor,
+                    messages,
+                    clip.inputs,
+                    verdict_weight=weight,
+                    sample_id=f"{clip.drill.sample_id}/commentary",
+                )
+            )
     return samples
 
 
@@ -181,24 +212,28 @@ def code_samples(
     """F_g and F_r without commentary: of pool A without features, of pool B after them; and every
     item of the library after no clip at all."""
     nothing, perception = ModelInputs(), run.perception()
-    asked: list[tuple[str, ModelInputs, Codes, Codes]] = []
+    asked: list[tuple[str, str, ModelInputs, Codes, Codes]] = []
     for copy in range(run.recipe.pretrain.windows_per_clip):
         shown = plain_codes(drills, perception, run.recipe.seed + 100 + copy)
-        asked += [("correction", nothing, learner, twin) for learner, twin in shown]
+        asked += [
+            ("correction", drill.sample_id, nothing, learner, twin)
+            for drill, (learner, twin) in zip(drills, shown, strict=True)
+        ]
     for clip in clips:
         learner, gold = clip.learner_codes.tolist(), demonstration_of(clip, library).codes.tolist()
-        asked.append(("correction", clip.inputs, learner, clip.twin_codes.tolist()))
-        asked.append(("retrieval", clip.inputs, learner, gold))
+        name = clip.drill.sample_id
+        asked.append(("correction", name, clip.inputs, learner, clip.twin_codes.tolist()))
+        asked.append(("retrieval", name, clip.inputs, learner, gold))
     samples = []
-    for task, inputs, learner, target in asked:
+    for task, name, inputs, learner, target in asked:
         messages = render_messages(
             task, learner_codes=learner, target=target, **prompt_pieces(inputs)
         )
-        sample = token_sample(processor, messages, inputs)
+        sample = token_sample(processor, messages, inputs, sample_id=f"{name}/{task}")
         samples.append(ignore_guide(sample, len(learner), len(learner[0])))
     for item in library.items:
         messages = render_messages("retrieval", target=item.codes.tolist())
-        samples.append(token_sample(processor, messages, nothing))
+        samples.append(token_sample(processor, messages, nothing, sample_id=item.demonstration_id))
     return samples
 
 

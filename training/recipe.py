@@ -15,7 +15,18 @@ from training.precision import Precision
 from training.settings import build, checked, faults_of, read_yaml
 
 # Whole numbers that may be 0; all others count something and are at least 1.
-MAY_BE_ZERO: Final = ("seed", "steps", "warmup_steps")
+MAY_BE_ZERO: Final = (
+    "seed",
+    "steps",
+    "warmup_steps",
+    "epochs",
+    "warmup_epochs",
+    "checkpoint_steps",
+    "evaluation_steps",
+)
+# ProfVLM's films have 30 frames a second: its 8 frames at a rate of 8 span 2.1 s.
+FILM_FPS: Final = 30.0
+SPAN_TOLERANCE: Final = 0.2
 SHARES: Final = ("share", "dropout")
 
 
@@ -51,10 +62,32 @@ class PretrainedVideoEncoder:
     Attributes:
         name: the kind of encoder.
         pretrained: a hub name or a folder.
+        license: the terms of its weights, for the model card.
+        frames, size, mean, std: of its input, where the recipe rests on them: checked when it is
+            loaded. 0 and an empty list take what it has.
+        sampling_rate: frames of a film of 30 a second from one that is looked at to the next; with
+            `frames` it must span the window that Poise looks at.
     """
 
     name: str
     pretrained: str
+    license: str = ""
+    frames: int = 0
+    size: int = 0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    sampling_rate: int = 0
+
+    def __post_init__(self) -> None:
+        from assistant.tasks.window import WINDOW_SECONDS
+
+        span = self.frames * self.sampling_rate / FILM_FPS
+        if span and abs(span - WINDOW_SECONDS) > SPAN_TOLERANCE:
+            raise PoiseError(
+                "video_encoder looks at another window",
+                got=f"{self.frames} frames, every {self.sampling_rate}th at {FILM_FPS:.0f} fps",
+                expected=f"{WINDOW_SECONDS} s, within {SPAN_TOLERANCE} s",
+            )
 
 
 @dataclass(frozen=True)
@@ -63,9 +96,11 @@ class LanguageModelSettings:
 
     Attributes:
         base: a hub name or folder of any causal language model; empty builds a Llama from the rest.
+        license: the terms of the base's weights as the hub names them, for the model card.
     """
 
     base: str = ""
+    license: str = ""
     vocabulary: int = 1024
     hidden_size: int = 192
     intermediate_size: int = 512
@@ -100,7 +135,13 @@ class LabellingSettings:
 
 @dataclass(frozen=True)
 class LoraSettings:
-    """Low-rank adaptation (peft); `targets` are the linear layers that get an adapter."""
+    """Low-rank adaptation (peft).
+
+    Attributes:
+        targets: the linear layers that get an adapter.
+        quantisation: nf4 holds the frozen linears of the language model in 4 bits (QLoRA,
+            bitsandbytes) while the adapter trains; it is merged into the weights as they were.
+    """
 
     targets: tuple[str, ...] = (
         "q_proj",
@@ -114,6 +155,7 @@ class LoraSettings:
     rank: int = 32
     alpha: int = 64
     dropout: float = 0.0
+    quantisation: Literal["none", "nf4"] = "none"
 
 
 @dataclass(frozen=True)
@@ -121,6 +163,8 @@ class LanguageSettings:
     """Multi-task training of F_t, F_r and F_g.
 
     Attributes:
+        epochs, warmup_epochs: passes over the conversations; 0 counts by `steps` and
+            `warmup_steps` instead.
         verdict_weight: weight in the loss of the tokens that judge: the label, and region and
             polarity of each remark.
         demonstration_dropout: probability that F_t sees no demonstration.
@@ -132,9 +176,11 @@ class LanguageSettings:
     """
 
     steps: int = 900
+    epochs: int = 0
     batch_size: int = 32
     learning_rate: float = 2e-3
     warmup_steps: int = 40
+    warmup_epochs: int = 0
     weight_decay: float = 0.01
     verdict_weight: float = 4.0
     demonstration_dropout: float = 0.5
@@ -144,18 +190,62 @@ class LanguageSettings:
     numbers: Literal["token", "digits", "none"] = "token"
     projector: Literal["agp", "mlp"] = "agp"
     projector_hidden: int = 192
+    projector_heads: int = 4
     mapper_hidden: int = 192
+
+
+@dataclass(frozen=True)
+class CorrectionSettings:
+    """F_g after F_t and F_r instead of together with them (ExpertAF section 3.4).
+
+    Attributes:
+        epochs: of F_g alone, after which F_t and F_r are not trained any more; 0 trains all
+            three at once.
+    """
+
+    epochs: int = 0
+    batch_size: int = 32
+    learning_rate: float = 5e-6
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """How the language stages run; only `packing` and `accumulation` touch the numbers (rounding).
+
+    Attributes:
+        accumulation: pieces of a batch that one process computes one after the other.
+        packing: lay the conversations of a piece into one row, none attending to another, instead
+            of padding them to one length. On CPU padding is faster.
+        gradient_checkpointing: compute activations anew in the backward pass, to save memory.
+        checkpoint_steps: updates between two states from which `--resume` goes on; 0 is none.
+        evaluation_steps: updates between two evaluations of the stage `language` on validation
+            performers, beside those after each epoch; 0 is never.
+        evaluation_clips: clips of such an evaluation.
+    """
+
+    accumulation: int = 1
+    packing: bool = False
+    gradient_checkpointing: bool = False
+    checkpoint_steps: int = 200
+    evaluation_steps: int = 300
+    evaluation_clips: int = 24
 
 
 @dataclass(frozen=True)
 class Recipe:
     """All stages of one checkpoint. `pose_tokenizer`, `video_encoder`, `proficiency`,
-    `sparse_skill` and `look_closer` carry the settings of their own trainers."""
+    `sparse_skill` and `look_closer` carry the settings of their own trainers.
+
+    Attributes:
+        activity: with one of `activities`, stage `language` trains a bare adapter of this sport
+            over the finished checkpoint, into `adapters/`, and leaves the checkpoint as it is.
+    """
 
     name: str
     seed: int = 0
     threads: int = 2
     activities: tuple[str, ...] = ("bodyweight_squat", "basketball_free_throw")
+    activity: str = ""
     data: DataSettings = field(default_factory=DataSettings)
     pose_tokenizer: Mapping[str, Any] = field(default_factory=dict)
     video_encoder: Mapping[str, Any] = field(default_factory=dict)
@@ -164,7 +254,9 @@ class Recipe:
     pretrain: PretrainSettings = field(default_factory=PretrainSettings)
     lora: LoraSettings = field(default_factory=LoraSettings)
     language: LanguageSettings = field(default_factory=LanguageSettings)
+    correction: CorrectionSettings = field(default_factory=CorrectionSettings)
     labelling: LabellingSettings = field(default_factory=LabellingSettings)
+    loop: LoopSettings = field(default_factory=LoopSettings)
     sparse_skill: Mapping[str, Any] = field(default_factory=dict)
     look_closer: Mapping[str, Any] = field(default_factory=dict)
 
@@ -268,6 +360,10 @@ def _unfit(recipe: Recipe) -> list[str]:
         for name in recipe.activities
         if name not in KNOWN
     ]
+    if recipe.activity and recipe.activity not in recipe.activities:
+        faults.append(
+            f"activity is {recipe.activity!r}, expected one of {', '.join(recipe.activities)}"
+        )
     if not model.base and model.hidden_size % (2 * model.heads):
         faults.append(
             f"language_model.hidden_size is {model.hidden_size} with {model.heads} heads, "

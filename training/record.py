@@ -14,6 +14,7 @@ from assistant.perception import (
     SPARSE_SKILL_FOLDER,
     VIDEO_ENCODER_FOLDER,
 )
+from training.atomic import write_json
 from training.precision import uses_bf16
 from training.recipe import Recipe
 from training.run import WORK
@@ -66,5 +67,4 @@ def write_record(recipe: Recipe, folder: Path, seconds: Mapping[str, float]) -> 
     path = folder / WORK / RECORD_FILE
     before = json.loads(path.read_text("utf-8"))["stage_minutes"] if path.is_file() else {}
     whole = {name: minutes * 60 for name, minutes in before.items()} | dict(seconds)
-    text = json.dumps(training_record(recipe, folder, whole), indent=1, sort_keys=True)
-    path.write_text(text + "\n", "utf-8")
+    write_json(path, training_record(recipe, folder, whole))

@@ -1,8 +1,9 @@
 """One run of a recipe: its folder, its simulated pools, and what cameras see of them."""
 
-import json
+import os
 from collections.abc import Sequence
-from functools import cache
+from datetime import timedelta
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +17,57 @@ from assistant.video.encoder import VideoEncoder
 from data_prep.drills.noise import add_pose_noise
 from data_prep.drills.records import Drill
 from data_prep.drills.simulate import simulate_many
+from training.atomic import write_json
 from training.progress import Progress
 from training.recipe import Recipe
 
 WORK = WORK_FOLDER
 POOLS = ("perception", "language", "validation", "library", "stream")
 SINGLE_VIEW_SHARE = 0.2
+# Processes wait for the first one while it simulates and renders.
+PATIENCE = timedelta(hours=24)
 
 
 class Run:
-    """One run of a recipe in a folder; stages call each other's results from disk."""
+    """One run of a recipe in a folder; stages call each other's results from disk.
 
-    def __init__(self, recipe: Recipe, folder: Path) -> None:
+    Args:
+        resume: go on from what an earlier run with the same settings has left in the folder.
+    """
+
+    def __init__(self, recipe: Recipe, folder: Path, *, resume: bool = False) -> None:
         self.recipe = recipe
         self.folder = folder
+        self.resume = resume
         (folder / WORK).mkdir(parents=True, exist_ok=True)
         torch.set_num_threads(recipe.threads)
         torch.use_deterministic_algorithms(True, warn_only=True)
+
+    @cached_property
+    def _state(self) -> Any:
+        """This process among those of `accelerate launch`; they wait a day for each other."""
+        from accelerate import PartialState
+
+        several = {"timeout": PATIENCE} if int(os.environ.get("WORLD_SIZE", "1")) > 1 else {}
+        return PartialState(cpu=not torch.cuda.is_available(), **several)
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes; there is exactly one that does."""
+        return bool(self._state.is_main_process)
+
+    @property
+    def processes(self) -> int:
+        """How many processes train together."""
+        return int(self._state.num_processes)
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        self._state.wait_for_everyone()
+
+    def loop_folder(self, stage: str) -> Path:
+        """Where a language stage keeps its conversations, states and log."""
+        return self.folder / WORK / "loop" / stage
 
     @cache  # noqa: B019  (one run lives as long as its process)
     def pool(self, name: str) -> list[Drill]:
@@ -47,7 +82,7 @@ class Run:
             data.clips_per_performer,
             self.recipe.seed * 1000 + number,
             split="validation" if name == "validation" else "train",
-            activities=self.recipe.activities,
+            activities=(self.recipe.activity,) if self.recipe.activity else self.recipe.activities,
             distractor_share=distractors,
             workers=data.workers,
         )
@@ -56,8 +91,8 @@ class Run:
 
     def write_metrics(self, stage: str, metrics: dict[str, Any]) -> None:
         """`work/<stage>.json`."""
-        text = json.dumps(metrics, indent=1, sort_keys=True, default=float)
-        (self.folder / WORK / f"{stage}.json").write_text(text + "\n", "utf-8")
+        if self.is_main:
+            write_json(self.folder / WORK / f"{stage}.json", metrics)
 
     def video_encoder(self) -> VideoEncoder | None:
         """The frozen video encoder, where the run has one."""

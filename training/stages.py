@@ -14,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 from assistant.checkpoint import LIBRARY_FOLDER
+from assistant.errors import PoiseError
 from assistant.perception import (
     POSE_TOKENIZER_FOLDER,
     PROFICIENCY_FOLDER,
@@ -34,7 +35,7 @@ from training.pose_tokenizer import PoseTokenizerSettings, train_pose_tokenizer
 from training.pretraining import pretrain_stage
 from training.proficiency import Beside, ProficiencySettings, train_proficiency
 from training.progress import Progress
-from training.recipe import Recipe
+from training.recipe import PretrainedVideoEncoder, Recipe
 from training.run import Run
 from training.settings import build
 from training.sparse_skill import sparse_skill_stage, validation_moments
@@ -59,7 +60,9 @@ def train_video_encoder_stage(run: Run) -> None:
     """A published encoder by name, frozen, or the small TimeSformer on rendered views of pool A."""
     chosen = dict(run.recipe.video_encoder)
     if "pretrained" in chosen:
-        encoder = VideoEncoder.from_backbone(chosen["name"], chosen["pretrained"])
+        wanted = build(PretrainedVideoEncoder, chosen)
+        encoder = VideoEncoder.from_backbone(wanted.name, wanted.pretrained)
+        check_input(encoder, wanted)
         encoder.save_pretrained(run.folder / VIDEO_ENCODER_FOLDER)
         return
     settings = build(VideoEncoderSettings, chosen)
@@ -69,6 +72,25 @@ def train_video_encoder_stage(run: Run) -> None:
     )
     encoder.save_pretrained(run.folder / VIDEO_ENCODER_FOLDER)
     run.write_metrics("video_encoder", report)
+
+
+def check_input(encoder: VideoEncoder, wanted: PretrainedVideoEncoder) -> None:
+    """Raise PoiseError unless the encoder's input is what the recipe says."""
+    has = {
+        "frames": encoder.frames,
+        "size": encoder.size,
+        "mean": encoder.family.mean,
+        "std": encoder.family.std,
+    }
+    other = [
+        f"{name} {value} instead of {getattr(wanted, name)}"
+        for name, value in has.items()
+        if getattr(wanted, name) and getattr(wanted, name) != value
+    ]
+    if other:
+        raise PoiseError(
+            f"{wanted.pretrained} does not read what the recipe says", got="; ".join(other)
+        )
 
 
 def train_proficiency_stage(run: Run) -> None:
@@ -128,6 +150,8 @@ def stages_of(recipe: Recipe) -> dict[str, Callable[[Run], None]]:
     return {name: stage for name, stage in STAGES.items() if read or name != "sparse_skill"}
 
 
+# All processes of `accelerate launch` run these; the others are for the first one alone.
+TOGETHER = frozenset(("pretrain", "language", "labelling"))
 STAGES: dict[str, Callable[[Run], None]] = {
     "pose_tokenizer": train_pose_tokenizer_stage,
     "video_encoder": train_video_encoder_stage,

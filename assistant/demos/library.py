@@ -3,6 +3,7 @@
 Written once by `poise train`; later it moves into an embedded store.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,13 +84,16 @@ class Library:
         table = {name: [getattr(item, name) for item in self.items] for name in columns}
         table["correct_regions"] = [list(item.correct_regions) for item in self.items]
         folder.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.table(table), folder / TABLE, compression="zstd")
+        # Each file appears at once: a killed training leaves the old or the new one.
+        pq.write_table(pa.table(table), folder / f"{TABLE}.part", compression="zstd")
+        os.replace(folder / f"{TABLE}.part", folder / TABLE)
         joints = np.stack([item.joints for item in self.items])
         np.savez_compressed(
-            folder / POSES,
+            folder / f"part.{POSES}",
             joints=np.round(joints * UNITS_PER_METRE).astype(np.int16),
             codes=np.stack([item.codes for item in self.items]).astype(np.int16),
         )
+        os.replace(folder / f"part.{POSES}", folder / POSES)
 
     @classmethod
     def load(cls, folder: Path) -> "Library":

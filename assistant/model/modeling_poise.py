@@ -41,9 +41,12 @@ class PoisePreTrainedModel(PreTrainedModel):
 class PoiseForConditionalGeneration(PoisePreTrainedModel, GenerationMixin, FeatureRows):
     """Video, pose, score, region and Stage-1 features in; label, commentary and pose codes out."""
 
-    def __init__(self, config: PoiseConfig) -> None:
+    def __init__(self, config: PoiseConfig, language_model: Any = None) -> None:
+        """Around `language_model`, which `config.text_config` describes, or around a new one."""
         super().__init__(config)
-        self.language_model = AutoModelForCausalLM.from_config(config.text_config)
+        if language_model is None:
+            language_model = AutoModelForCausalLM.from_config(config.text_config)
+        self.language_model = language_model
         self.build_features(config)
         self.post_init()
 
@@ -92,10 +95,13 @@ class PoiseForConditionalGeneration(PoisePreTrainedModel, GenerationMixin, Featu
         self,
         input_ids: torch.Tensor,
         features: dict[str, tuple[torch.Tensor | None, torch.Tensor | None]],
+        position_ids: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Token embeddings [B, T, width] with each placeholder replaced by its feature row.
 
-        `features` gives the values and the presence mask of each modality (see `rows`).
+        `features` gives the values and the presence mask of each modality (see `rows`), one row a
+        sample. Several samples may be packed into one row of ids (see `PoiseProcessor.collate`);
+        `position_ids` then tell where each begins.
 
         Raises:
             PoiseError: a modality has not exactly as many placeholders as rows.
@@ -106,7 +112,7 @@ class PoiseForConditionalGeneration(PoisePreTrainedModel, GenerationMixin, Featu
             values, mask = features.get(modality, (None, None))
             if values is None or mask is None:
                 mask = place.new_zeros(len(place), 0)
-            self._check_placeholders(modality, place, mask)
+            self._check_placeholders(modality, place, mask, position_ids)
             if values is not None and bool(place.any()):
                 rows = self.rows(modality, values, mask)
                 embeddings = embeddings.masked_scatter(
@@ -114,13 +120,24 @@ class PoiseForConditionalGeneration(PoisePreTrainedModel, GenerationMixin, Featu
                 )
         return embeddings
 
-    def _check_placeholders(self, modality: str, place: torch.Tensor, mask: torch.Tensor) -> None:
+    def _check_placeholders(
+        self,
+        modality: str,
+        place: torch.Tensor,
+        mask: torch.Tensor,
+        position_ids: torch.Tensor | None,
+    ) -> None:
         """Raise PoiseError unless every sample has a placeholder [B, T] for each of its rows.
 
         Sample by sample: a row too many in one must not make up for one too few in another.
         """
-        wanted = place.sum(1)  # [B]
-        given = mask.reshape(len(place), -1).sum(1)  # [B]
+        if position_ids is not None and len(place) == 1 and len(mask) > 1:  # packed
+            owner = (position_ids[0] == 0).cumsum(0) - 1  # [T]
+            wanted = torch.zeros(len(mask), dtype=torch.long, device=place.device)
+            wanted.index_add_(0, owner, place[0].long())  # [S]
+        else:
+            wanted = place.sum(1)  # [B]
+        given = mask.reshape(len(wanted), -1).sum(1)  # [B]
         if modality == "video" and self.config.projector_fused:
             given = given.clamp(max=1)
         wrong = (wanted != given).nonzero()
@@ -166,7 +183,8 @@ class PoiseForConditionalGeneration(PoisePreTrainedModel, GenerationMixin, Featu
                 (regions_features, regions_mask),
                 (stage1_features, stage1_mask),
             )
-            inputs_embeds = self.embed(input_ids, dict(zip(MODALITIES, values, strict=True)))
+            features = dict(zip(MODALITIES, values, strict=True))
+            inputs_embeds = self.embed(input_ids, features, position_ids)
         outputs = self.language_model(
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,

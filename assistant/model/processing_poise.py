@@ -139,8 +139,13 @@ class PoiseProcessor(ProcessorMixin):
         labels: Sequence[Sequence[int]] | None = None,
         label_weights: Sequence[Sequence[float]] | None = None,
         padding_side: str = "right",
+        packed: bool = False,
     ) -> BatchFeature:
         """Pad a batch. Junk in padding changes nothing: it is masked everywhere.
+
+        Packed, the samples stand in one row without padding. Positions begin anew with each, which
+        is how transformers knows that no sample attends to another; it looks at them only where
+        there is neither a mask nor a cache, so the batch asks for none.
 
         Args:
             token_ids: one list per sample.
@@ -148,6 +153,8 @@ class PoiseProcessor(ProcessorMixin):
             labels, label_weights: as long as the token ids, for training.
             padding_side: "right" for training, "left" for generation.
         """
+        if packed:
+            return self._packed(token_ids, inputs, labels, label_weights)
         length = max(len(ids) for ids in token_ids)
         pad = self.tokenizer.pad_token_id
 
@@ -171,6 +178,32 @@ class PoiseProcessor(ProcessorMixin):
             batch["label_weights"] = padded(label_weights, 0.0, torch.float32)
         for modality in MODALITIES:
             batch |= stack_features(modality, [sample.spliced(modality) for sample in inputs])
+        return BatchFeature(batch)
+
+    def _packed(
+        self,
+        token_ids: Sequence[Sequence[int]],
+        inputs: Sequence[ModelInputs],
+        labels: Sequence[Sequence[int]] | None,
+        label_weights: Sequence[Sequence[float]] | None,
+    ) -> BatchFeature:
+        """All samples in one row [1, T]; their features stay one row a sample."""
+
+        def row(values: Sequence[Sequence[Any]], dtype: torch.dtype) -> torch.Tensor:
+            return torch.tensor([[item for value in values for item in value]], dtype=dtype)
+
+        batch: dict[str, Any] = {
+            "use_cache": False,
+            "input_ids": row(token_ids, torch.long),
+            "position_ids": row([range(len(ids)) for ids in token_ids], torch.long),
+        }
+        if labels is not None:
+            # The sample before must not learn to foretell how the next one begins.
+            batch["labels"] = row([[IGNORED, *some[1:]] for some in labels], torch.long)
+        if label_weights is not None:
+            batch["label_weights"] = row(label_weights, torch.float32)
+        for modality in MODALITIES:
+            batch |= stack_features(modality, [getattr(sample, modality) for sample in inputs])
         return BatchFeature(batch)
 
     def __call__(

@@ -16,43 +16,16 @@ from assistant.tasks.correction import correction_prompt
 from assistant.tasks.retrieval import retrieval_prompt
 from prompts.parse import ParsedRemark, format_feedback
 from prompts.render import render_messages
-from prompts.vocabulary import LEVELS, TURN_END, special_tokens
-from training.language import (
-    TRAINED_BESIDE,
-    add_lora,
-    build_model,
-    cosine_with_warmup,
-    length_batches,
-    train_steps,
-    trainable,
-)
-from training.language_samples import TokenSample, supervise, token_sample
+from prompts.vocabulary import LEVELS, TURN_END
+from training.adapter import TRAINED_BESIDE, add_lora, trainable
+from training.batches import length_batches
+from training.language import build_model
+from training.language_samples import supervise, token_sample
+from training.loop import Loop, Plan, cosine_with_warmup
 from training.progress import Progress
 from training.recipe import LanguageModelSettings, LanguageSettings, LoraSettings
 
 LORA = LoraSettings(rank=3, alpha=6)
-
-
-@pytest.fixture
-def new_tokens(processor: PoiseProcessor) -> list[int]:
-    return processor.tokenizer.convert_tokens_to_ids(special_tokens(16))
-
-
-@pytest.fixture
-def samples(processor: PoiseProcessor, make_inputs) -> list[TokenSample]:
-    """Six conversations, features, label, commentary and pose codes in them."""
-    made = []
-    for i in range(6):
-        inputs = make_inputs(i, video=i % 3)
-        messages = render_messages(
-            "correction",
-            commentary=answer(LEVELS[i % 4]),
-            learner_codes=[[1, 2, 3]] * 4,
-            target=[[4, 5, 6]] * 4,
-            **prompt_pieces(inputs),
-        )
-        made.append(token_sample(processor, supervise(messages), inputs, verdict_weight=4.0))
-    return made
 
 
 def answer(level: str) -> str:
@@ -62,9 +35,10 @@ def answer(level: str) -> str:
 def train(model, samples, processor, **settings) -> list[float]:
     chosen = {
         "steps": 6, "batch_size": 4, "learning_rate": 3e-3, "warmup": 2, "weight_decay": 0.01,
-        "precision": "bf16", "seed": 0, "progress": Progress("test"),
+        "precision": "auto", "seed": 0,
     }  # fmt: skip
-    return train_steps(model, samples, processor, **(chosen | settings))
+    plan = Plan(**(chosen | settings))
+    return Loop(model, samples, processor, plan, progress=Progress("test")).run()
 
 
 def test_batches_are_fixed_in_number_and_order() -> None:
@@ -203,7 +177,7 @@ def test_a_merged_model_is_saved_and_loaded_whole(
 def test_a_trained_model_computes_in_full_precision(make_model, processor, samples) -> None:
     model = make_model()
     batch = processor.collate([samples[0].ids], [samples[0].inputs])
-    train(model, samples, processor, steps=1)
+    train(model, samples, processor, steps=1, precision="bf16")
     copy = make_model()
     copy.load_state_dict(model.state_dict())
     with torch.inference_mode():
@@ -225,8 +199,13 @@ def test_a_loss_that_is_not_finite_names_the_step(make_model, processor, samples
     model = make_model()
     with torch.no_grad():
         model.score_token.layers[0].weight[0, 0] = torch.nan
-    with pytest.raises(FloatingPointError, match=r"loss nan at step 0, samples \["):
-        train(model, samples, processor)
+    with pytest.raises(PoiseError) as caught:
+        train(model, samples, processor, batch_size=2)
+    said = re.search(
+        r"loss nan at step 0 in the batch of clip(\d)/\w+, clip(\d)/", str(caught.value)
+    )
+    [first] = length_batches([len(s.ids) for s in samples], 2, 1, seed=0)
+    assert said is not None and [int(i) for i in said.groups()] == first
 
 
 def test_it_diverges_at_a_later_step(make_model, processor, samples) -> None:
@@ -241,7 +220,7 @@ def test_it_diverges_at_a_later_step(make_model, processor, samples) -> None:
 
     model = make_model()
     model.forward = forward
-    with pytest.raises(FloatingPointError, match="loss inf at step 2"):
+    with pytest.raises(PoiseError, match="loss inf at step 2"):
         train(model, samples, processor)
 
 

@@ -18,7 +18,7 @@ from assistant.pose.tokenizer import PoseTokenizer, PoseTokenizerConfig
 from assistant.tasks.window import cut_window
 from data_prep.drills.records import Drill
 from data_prep.drills.simulate import simulate_many
-from prompts.render import render_messages
+from prompts.render import render_messages, render_pose_codes
 from prompts.vocabulary import (
     CORRECT,
     LEVELS,
@@ -39,7 +39,7 @@ from training.language_samples import (
     token_sample,
     twin_window,
 )
-from training.language_stage import multitask_samples
+from training.language_stage import by_task, multitask_samples
 from training.library import build_library, with_unconditional
 from training.run import learner_poses
 
@@ -241,6 +241,9 @@ def test_an_activity_without_demonstrations_is_an_error(
             class language:
                 demonstration_dropout, verdict_weight = 0.5, 4.0
 
+            class correction:
+                epochs = 0
+
     run: Any = Nothing()
     drill = next(d for d in drills if d.level is not None)
     with pytest.raises(PoiseError, match=f"no demonstration of {drill.activity}"):
@@ -254,3 +257,17 @@ def test_an_activity_without_demonstrations_is_an_error(
         learned = processor.tokenizer.decode([i for i in sample.labels if i != IGNORED])
         assert learned.startswith("<|pose_") and "Proficiency" not in learned
         assert answer in processor.tokenizer.decode(sample.ids)
+    # With F_g trained apart, as in ExpertAF: one conversation a task, the demonstration in F_t's.
+    run.recipe.correction.epochs, run.recipe.language.demonstration_dropout = 5, 0.0
+    parts = by_task(multitask_samples(run, [perceived(drill, 0)], library, processor, {}))
+    tasks = {stage: [s.sample_id.rsplit("/", 1)[1] for s in some] for stage, some in parts.items()}
+    assert tasks == {"language": ["commentary", "retrieval"], "correction": ["correction"]}
+    shown = render_pose_codes(library.items[0].codes.tolist())
+    first, second, last = (
+        processor.tokenizer.decode(s.ids) for some in parts.values() for s in some
+    )
+    assert shown in first and shown not in last
+    for sample, text in ((parts["language"][1], second), (parts["correction"][0], last)):
+        assert answer.split("\n")[0] in text
+        learned = processor.tokenizer.decode([i for i in sample.labels if i != IGNORED])
+        assert learned.startswith("<|pose_")

@@ -15,7 +15,7 @@ from training.recipe import LanguageSettings, Recipe, load_recipe, recipe_path
 from training.settings import build
 
 # Every recipe that ships; a new one is added here too.
-SHIPPED = {"ablation", "look_closer", "mini", "profvlm_smollm2", "sse"}
+SHIPPED = {"ablation", "expertaf_llama3", "look_closer", "mini", "profvlm_smollm2", "sse"}
 
 
 def test_every_shipped_recipe_loads() -> None:

@@ -2,12 +2,15 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from peft import PeftModel
+from safetensors.numpy import load_file
 from transformers import AutoModelForCausalLM, AutoProcessor
 
 import assistant.model
@@ -41,15 +44,19 @@ TINY = (
 )
 
 
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
+ACCELERATE = (sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch")
+
+
 def train(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "assistant.cli", "train", "mini", *TINY, "-o", str(folder)]
-        + list(arguments),
-        capture_output=True,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        check=False,
+        command(folder, *arguments), capture_output=True, text=True, env=ENVIRONMENT, check=False
     )
+
+
+def command(folder: Path, *arguments: str) -> list[str]:
+    start = [sys.executable, "-m", "assistant.cli", "train", "mini", *TINY, "-o", str(folder)]
+    return start + list(arguments)
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +142,83 @@ def test_a_stage_alone_uses_what_the_others_wrote(runs: tuple[Path, Path]) -> No
         for store in stores:
             assert (f"{store.name} read" in done.stderr) == warm
         assert shipped(runs[1]) == before
+
+
+def test_a_run_killed_at_random_moments_resumes_to_the_same_bytes(
+    runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """SIGKILL, nothing cleaned up; a state is saved after every update, so that saves are hit."""
+    record = json.loads((runs[0] / WORK_FOLDER / "training.json").read_text())
+    whole, rng = 60 * record["minutes"], np.random.default_rng()
+    folder, delays = tmp_path / "run", []
+    while True:
+        begun = (folder / WORK_FOLDER / "recipe.json").is_file()
+        resume = ["--resume"] if begun else []
+        process = subprocess.Popen(
+            command(folder, "loop.checkpoint_steps=1", *resume),
+            env=ENVIRONMENT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        # Later ones live longer, so that the longest stage comes to its end at last.
+        delays.append(rng.uniform(0.15, 0.4) * whole * (1 + len(delays) / 4))
+        try:
+            _, said = process.communicate(timeout=delays[-1])
+            break
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+    assert process.returncode == 0, said.decode()
+    assert len(delays) > 2, delays
+    assert shipped(folder) == shipped(runs[0]), f"killed after {delays} s"
+
+
+def test_two_processes_train_as_one(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    """`accelerate launch` on CPU; the same batches, shared out: equal up to rounding."""
+    settings = ("--stage", "language", "language.precision=fp32", "loop.accumulation=2")
+    found = []
+    for name, launcher in (
+        ("one", [sys.executable, "-m"]),
+        ("two", [*ACCELERATE, "--cpu", "--num_processes", "2", "--num_machines", "1",
+                 "--mixed_precision", "no", "--dynamo_backend", "no", "-m"]),
+    ):  # fmt: skip
+        folder = tmp_path / name
+        shutil.copytree(runs[0], folder)
+        arguments = [*launcher, "training.cli", "mini", *TINY, "-o", str(folder), *settings]
+        done = subprocess.run(
+            arguments, capture_output=True, text=True, env=ENVIRONMENT, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        started = json.loads((folder / "work/loop/language/settings.json").read_text())
+        assert started["processes"] == len(found) + 1
+        found.append(load_file(folder / "language" / "model.safetensors"))
+    before = load_file(runs[0] / WORK_FOLDER / "pretrained" / "model.safetensors")
+    one, two = found
+    for name in one:
+        moved = np.abs(one[name] - before[name]).max()
+        assert np.abs(one[name] - two[name]).max() <= 0.05 * moved + 1e-5, name
+
+
+def test_one_sport_gets_a_bare_adapter_over_the_checkpoint(
+    runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(runs[0], folder)
+    before = Checkpoint.open(folder).sha256()
+    done = train(folder, "--stage", "language", "activity=basketball_free_throw")
+    assert done.returncode == 0, done.stderr
+    adapter = folder / "adapters" / "basketball_free_throw"
+    assert done.stdout == f"{adapter}\n"
+    assert Checkpoint.open(folder).sha256() == before
+    names = load_file(adapter / "adapter_model.safetensors")
+    assert names and all("lora_" in name for name in names)
+    assert any(np.abs(value).max() > 0 for name, value in names.items() if "lora_B" in name)
+    assistant.model.register()
+    model = AutoModelForCausalLM.from_pretrained(folder / "language")
+    PeftModel.from_pretrained(model, adapter)
+    # The run itself can still be taken up; all of it is done.
+    again = train(folder, "--resume")
+    assert again.returncode == 0 and "language was done before" in again.stderr
 
 
 def test_labelling_writes_a_second_checkpoint_beside_the_first(runs: tuple[Path, Path]) -> None:

@@ -15,7 +15,7 @@ from assistant.model.projectors import (
     MlpProjector,
     build_projector,
 )
-from training.language import add_lora, trainable
+from training.adapter import add_lora, trainable
 from training.recipe import LoraSettings
 
 MILLION = 1e6

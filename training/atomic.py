@@ -1,0 +1,54 @@
+"""Files and folders that appear whole or not at all, whenever the process is killed."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+PART = ".part"
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the list of names of a folder, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file; an older one stays until the new one is whole."""
+    part = path.with_name(path.name + PART)
+    part.write_text(text, "utf-8")
+    publish(part, path)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """`write_text` of a JSON object with sorted keys."""
+    write_text(path, json.dumps(content, indent=1, sort_keys=True, default=float) + "\n")
+
+
+def publish(part: Path, final: Path) -> None:
+    """Give a finished file or flat folder its final name, once its bytes are on the disk.
+
+    A file replaces an older one; a folder must not exist yet.
+    """
+    if part.is_dir():
+        for path in part.iterdir():
+            sync(path)
+    sync(part)
+    os.replace(part, final)
+    sync(final.parent)
+
+
+def install(source: Path, destination: Path) -> None:
+    """Move every file of `source` into `destination`, each of them at once, and remove `source`.
+
+    A reader finds each file whole at any moment, old or new.
+    """
+    destination.mkdir(parents=True, exist_ok=True)
+    for path in sorted(source.iterdir()):
+        publish(path, destination / path.name)
+    shutil.rmtree(source)

@@ -1,0 +1,121 @@
+"""What the language stages share: their conversations on disk, and the loop by the recipe."""
+
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+
+import torch
+from torch import nn
+
+from assistant import __version__
+from assistant.model.processing_poise import PoiseProcessor
+from training.atomic import write_json
+from training.batches import epoch_steps
+from training.language_samples import TokenSample
+from training.loop import Evaluate, Loop, Plan
+from training.precision import uses_bf16
+from training.progress import Progress
+from training.recipe import (
+    CorrectionSettings,
+    LabellingSettings,
+    LanguageSettings,
+    PretrainSettings,
+    Recipe,
+)
+from training.run import Run
+from training.sample_store import file_sha256, read_samples, write_samples
+
+SAMPLES_FILE = "samples.safetensors"
+SETTINGS_FILE = "settings.json"
+LIBRARIES = ("torch", "transformers", "peft", "accelerate", "numpy")
+
+StageSettings = PretrainSettings | LanguageSettings | CorrectionSettings | LabellingSettings
+
+
+def stored_samples(
+    run: Run, stage: str, make: Callable[[], Sequence[TokenSample]]
+) -> list[TokenSample]:
+    """The conversations of a stage, from `make` in the first process or as an earlier run left
+    them, and the same for every process."""
+    path = run.loop_folder(stage) / SAMPLES_FILE
+    if run.is_main and not (run.resume and path.is_file()):
+        write_samples(path, make())
+    run.wait()
+    return read_samples(path)
+
+
+def plan_of(recipe: Recipe, settings: StageSettings, samples: int, seed: int) -> Plan:
+    """The plan of a stage, all that it does not say itself from the stage `language`."""
+    language, loop = recipe.language, recipe.loop
+    epoch = epoch_steps(samples, settings.batch_size)
+    epochs = getattr(settings, "epochs", 0)
+    warmup = language.warmup_steps
+    if isinstance(settings, LanguageSettings) and epochs:
+        warmup = language.warmup_epochs * epoch
+    return Plan(
+        steps=epochs * epoch if epochs else getattr(settings, "steps", 0),
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        warmup=warmup,
+        weight_decay=language.weight_decay,
+        precision=language.precision,
+        seed=seed,
+        accumulation=loop.accumulation,
+        packing=loop.packing,
+        checkpoint_steps=loop.checkpoint_steps,
+        evaluation_steps=loop.evaluation_steps,
+    )
+
+
+def train_by(
+    run: Run,
+    stage: str,
+    settings: StageSettings,
+    model: nn.Module,
+    samples: Sequence[TokenSample],
+    processor: PoiseProcessor,
+    *,
+    seed: int,
+    progress: Progress,
+    data: str | None = None,
+    evaluate: Evaluate | None = None,
+) -> list[float]:
+    """Train by `settings` and the rest of the recipe; the losses, one a step.
+
+    Args:
+        data: the stage whose stored conversations these are, where it is another one.
+    """
+    plan, folder = plan_of(run.recipe, settings, len(samples), seed), run.loop_folder(stage)
+    if run.recipe.loop.gradient_checkpointing:
+        # The reentrant kind loses the gradient where no input of a block needs one.
+        model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+    if run.is_main:
+        write_json(folder / SETTINGS_FILE, started_with(run, data or stage, plan, len(samples)))
+    return Loop(
+        model,
+        samples,
+        processor,
+        plan,
+        progress=progress,
+        folder=folder,
+        resume=run.resume,
+        evaluate=evaluate,
+    ).run()
+
+
+def started_with(run: Run, data: str, plan: Plan, samples: int) -> dict[str, object]:
+    """Settings, data hash, versions and machine of a training."""
+    return {
+        "recipe": asdict(run.recipe),
+        "plan": asdict(plan),
+        "samples": samples,
+        "data_sha256": file_sha256(run.loop_folder(data) / SAMPLES_FILE),
+        "processes": run.processes,
+        "threads": torch.get_num_threads(),
+        "bf16": uses_bf16(plan.precision),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "python": platform.python_version(),
+        "poise": __version__,
+        **{name: version(name) for name in LIBRARIES},
+    }
