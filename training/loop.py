@@ -201,7 +201,7 @@ class Loop:
         self.progress.advance(self.step, self.plan.steps, f"loss {mean:.3f}")
         if self.log is not None and (self.step % LOGGED_STEPS == 0 or self._last()):
             tokens = sum(len(self.samples[i].ids) for i in indices)
-            values = {
+            values: dict[str, float] = {
                 "train/loss": self.losses[-1],
                 "train/gradient_norm": float(norm),
                 "train/learning_rate": rate,

@@ -85,10 +85,11 @@ def load_trained(model: nn.Module, state: dict[str, torch.Tensor]) -> None:
 
 def random_state() -> dict[str, Any]:
     """The state of every random number generator that a training may use."""
-    kind, keys, *rest = np.random.get_state()  # noqa: NPY002  (the state of others' draws)
+    state: Any = np.random.get_state()  # noqa: NPY002  (the state of others' draws)
+    kind, keys, *rest = state
     return {
         "python": random.getstate(),
-        "numpy": [kind, keys.tolist(), *rest],  # type: ignore[union-attr]
+        "numpy": [kind, keys.tolist(), *rest],
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }

@@ -55,16 +55,16 @@ def read_samples(path: Path) -> list[TokenSample]:
         told: dict[str, list[Any]] = json.loads(file.metadata()["samples"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     ends = np.cumsum(tensors["lengths"])[:-1]
-    columns = [[v.tolist() for v in np.split(tensors[name], ends)] for name in PER_TOKEN]
-    features = {modality: _unstacked(modality, tensors) for modality in MODALITIES}
+    columns = {n: [v.tolist() for v in np.split(tensors[n], ends)] for n in PER_TOKEN}
+    features: dict[str, list[Any]] = {m: _unstacked(m, tensors) for m in MODALITIES}
     return [
         TokenSample(
-            *(column[i] for column in columns),
-            ModelInputs(
+            **{name: column[i] for name, column in columns.items()},
+            inputs=ModelInputs(
                 **{modality: rows[i] for modality, rows in features.items()},
                 **{name: told[name][i] for name in SETTINGS},
             ),
-            sample_id,
+            sample_id=sample_id,
         )
         for i, sample_id in enumerate(told["sample_ids"])
     ]

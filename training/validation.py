@@ -39,7 +39,7 @@ class HeldOut:
         self.run, self.processor = run, processor
         self._clips: list[PerceivedClip] = []
 
-    def __call__(self, model: nn.Module) -> dict[str, float]:
+    def __call__(self, model: Any) -> dict[str, float]:
         """The measures; leaves the model in eval mode."""
         if not self._clips:
             self._clips = validation_clips(self.run)

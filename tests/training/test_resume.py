@@ -24,7 +24,7 @@ def made(monkeypatch) -> list[str]:
             raise PoiseError("killed")
 
     monkeypatch.setattr(stages, "STAGES", {"first": first, "second": second})
-    monkeypatch.setattr("training.record.training_record", lambda *given: {})
+    monkeypatch.setattr("training.record.training_record", lambda *given: {"stage_minutes": {}})
     return names
 
 
