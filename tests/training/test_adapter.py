@@ -94,7 +94,7 @@ def test_nf4_trains_and_is_merged_into_the_weights_as_they_were(
             return {"loss": model(**collated(processor, samples)).loss.item()}
 
     wrapped = add_lora(load_model(base, "nf4", "auto"), LORA, new_tokens)
-    plan = replace(PLAN, steps=8, evaluation_steps=1, checkpoint_steps=4)
+    plan = replace(PLAN, steps=6, evaluation_steps=3, checkpoint_steps=3)
     losses = Loop(
         wrapped, samples, processor, plan,
         progress=Progress("test"), folder=tmp_path / "loop", evaluate=evaluate,
