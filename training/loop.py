@@ -204,7 +204,7 @@ class Loop:
             values: dict[str, float] = {
                 "train/loss": self.losses[-1],
                 "train/gradient_norm": float(norm),
-                "train/learning_rate": rate,
+                "train/learning_rate": float(rate),
                 "train/tokens_per_second": tokens / (perf_counter() - started),
                 "train/epoch": self.step / self._epoch(),
             }

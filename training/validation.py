@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from assistant.engine.base import GenerationOptions, Prompt
 from assistant.engine.transformers_engine import TransformersEngine
