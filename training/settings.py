@@ -15,7 +15,19 @@ from assistant.errors import PoiseError
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML that reads 2e-3 as a number, as YAML 1.2 does; PyYAML alone reads it as text."""
+    """YAML that reads 2e-3 as a number, as YAML 1.2 does, and refuses a key given twice.
+
+    PyYAML alone reads 2e-3 as text and keeps the last of equal keys in silence.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
+        twice = [key for i, key in enumerate(keys) if key in keys[:i]]
+        if twice:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"key {twice[0]!r} twice", node.start_mark
+            )
+        return super().construct_mapping(node, deep)
 
 
 _Loader.add_implicit_resolver(

@@ -102,6 +102,7 @@ def write(folder: Path, text: str) -> str:
         ("name: x\nproficiency: {dilations: [1, a]}", "proficiency.dilations"),
         ("- a list", "expected: keys and values"),
         ("name: [x", "expected: YAML"),
+        ("name: x\nlora: {rank: 2}\nlora: {rank: 3}", "key 'lora' twice"),
         ("", "missing key name"),
     ],
 )
