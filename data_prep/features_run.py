@@ -2,17 +2,15 @@
 
 import json
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict
-from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from typing import Any, Final
 
 from assistant.errors import PoiseError
+from assistant.processes import worker_pool
 from data_prep.features import Extractor, Item, Outcome, write_whole
 
 INDEX: Final = "index.jsonl"
@@ -84,12 +82,7 @@ def in_processes(
         return
     threads = max((os.cpu_count() or 1) // workers, 1)
     try:
-        with ProcessPoolExecutor(
-            workers,
-            mp_context=get_context("spawn"),
-            initializer=_start_worker,
-            initargs=(encoder, str(folder), threads),
-        ) as pool:
+        with worker_pool(workers, _start_worker, (encoder, str(folder), threads)) as pool:
             yield from pool.map(_work, items)
     except BrokenProcessPool as fault:
         raise PoiseError(
@@ -102,16 +95,7 @@ def in_processes(
 
 def _start_worker(encoder: str | None, folder: str, threads: int) -> None:
     global _extractor
-    threading.Thread(target=_die_with_parent, daemon=True).start()
     _extractor = Extractor(encoder, folder, threads)
-
-
-def _die_with_parent() -> None:
-    """End this process when the one that started it is gone, even by kill -9."""
-    parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
 
 
 def _work(item: Item) -> Outcome:

@@ -6,13 +6,12 @@ what they were made from.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from assistant.processes import worker_pool
 from assistant.proficiency.streams import GAZE_FPS, VIDEO_FPS, Stream, Streams, dense_times
 from assistant.video.encoder import VideoEncoder
 from data_prep.drills.records import Drill
@@ -114,7 +113,7 @@ def video_streams(
         look = int(rng.integers(2**31))
         jobs.append((drill.pose, views, dense_times(span), encoder.size, look))
     found = []
-    with ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn")) as pool:
+    with worker_pool(workers) as pool:
         for job, films in zip(jobs, pool.map(_render, jobs, chunksize=8), strict=True):
             start = float(job[2][0])
             found.append(

@@ -1,12 +1,12 @@
 """Video features of simulated clips for the language stage: rendered, encoded, no film kept."""
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assistant.perception import Perception
+from assistant.processes import worker_pool
 from assistant.tasks.window import WINDOW_SECONDS
 from assistant.video.sampling import uniform_times
 from data_prep.drills.render import render_views
@@ -49,7 +49,7 @@ def rendered_features(
         times = uniform_times(start, start + WINDOW_SECONDS, encoder.frames)
         jobs.append((drills[i].pose, [VIEWS[v] for v in views], times, encoder.size, int(seed + i)))
     features: list[np.ndarray | None] = [None] * len(drills)
-    with ProcessPoolExecutor(max_workers=workers) as pool:
+    with worker_pool(workers) as pool:
         for i, pictures in zip(chosen, pool.map(_render, jobs, chunksize=8), strict=True):
             features[i] = encoder.encode(pictures)
     return features

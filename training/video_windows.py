@@ -1,15 +1,14 @@
 """What the video encoder learns from: short windows of drills, rendered and cached as uint8."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from typing import Final
 
 import numpy as np
 
+from assistant.processes import worker_pool
 from assistant.skeleton import pelvis
 from assistant.tasks.window import window_around
 from assistant.video.sampling import uniform_times
@@ -90,7 +89,7 @@ def _renderer(workers: int) -> Iterator[Callable[..., Iterator[dict[str, np.ndar
     if workers <= 1:
         yield map
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with worker_pool(workers) as pool:
         yield partial(pool.map, chunksize=16)
 
 

@@ -3,13 +3,13 @@
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from assistant.dataset import write_samples
 from assistant.errors import PoiseError
+from assistant.processes import worker_pool
 from data_prep.drills.dataset import (
     CALIBRATION_FOLDER,
     Job,
@@ -207,7 +207,7 @@ def _spread(work: Sequence[_Work], cores: int) -> Iterator[list[Row]]:
     if cores <= 1 or len(work) < 2:
         yield from map(_rows, work)
         return
-    with ProcessPoolExecutor(min(cores, len(work))) as pool:
+    with worker_pool(min(cores, len(work))) as pool:
         yield from pool.map(_rows, work, chunksize=2)
 
 

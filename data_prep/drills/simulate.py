@@ -8,7 +8,6 @@ frames are those of the learner.
 
 import zlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from typing import Final
 
 import numpy as np
@@ -17,6 +16,7 @@ from scipy.ndimage import gaussian_filter1d
 from assistant.clip import PoseSequence
 from assistant.errors import PoiseError
 from assistant.levels import N_LEVELS
+from assistant.processes import worker_pool
 from data_prep.drills import (
     distractors,
     free_throw,
@@ -283,6 +283,6 @@ def simulate_many(
     ]
     if workers <= 1:
         return [drill for job in jobs for drill in simulate_performer(*job)]
-    with ProcessPoolExecutor(workers) as pool:
+    with worker_pool(workers) as pool:
         parts = pool.map(simulate_performer, *zip(*jobs, strict=True), chunksize=4)
         return [drill for part in parts for drill in part]

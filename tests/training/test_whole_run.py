@@ -154,21 +154,22 @@ def test_a_run_killed_at_random_moments_resumes_to_the_same_bytes(
     while True:
         begun = (folder / WORK_FOLDER / "recipe.json").is_file()
         resume = ["--resume"] if begun else []
-        process = subprocess.Popen(
-            command(folder, "loop.checkpoint_steps=1", *resume),
-            env=ENVIRONMENT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
         # Later ones live longer, so that the longest stage comes to its end at last.
         delays.append(rng.uniform(0.15, 0.4) * whole * (1 + len(delays) / 4))
-        try:
-            _, said = process.communicate(timeout=delays[-1])
-            break
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-    assert process.returncode == 0, said.decode()
+        with (tmp_path / "said.txt").open("w+") as said:
+            process = subprocess.Popen(
+                command(folder, "loop.checkpoint_steps=1", *resume),
+                env=ENVIRONMENT,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+            )
+            try:
+                process.wait(delays[-1])
+                break
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+    assert process.returncode == 0, (tmp_path / "said.txt").read_text()
     assert len(delays) > 2, delays
     assert shipped(folder) == shipped(runs[0]), f"killed after {delays} s"
 
