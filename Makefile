@@ -3,6 +3,7 @@
 # make serve     the same environment with the server and vLLM for CPUs, then a server at port 8000
 # make setup-vllm  the same environment with vLLM for CPUs (make test-vllm then runs its tests)
 # Options: PYTHON=python3.12, TORCH_INDEX=URL (where a CPU-only torch is found), PYTEST_ARGS=...,
+#          WORKERS=4 (processes of make test and make test-slow),
 #          ENGINE=transformers SERVE_ARGS="--port 9000" (make serve)
 
 SHELL := /bin/bash
@@ -12,6 +13,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH_INDEX ?=
 PYTEST_ARGS ?=
+WORKERS ?= 2
+# One thread a process: on as many cores two pools of threads would wait for each other.
+SPREAD := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile
 ENGINE ?= vllm
 SERVE_ARGS ?=
 # The first interpreter that runs, has venv and is one that the wheels below exist for.
@@ -30,7 +34,7 @@ serve: $(VENV)/.serve-$(ENGINE)
 	@$(BIN)/poise serve --engine $(ENGINE) $(SERVE_ARGS)
 
 test: $(VENV)/.test
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(SPREAD) $(PYTEST_ARGS)
 
 lint: $(VENV)/.test
 	@$(BIN)/ruff check .
@@ -43,7 +47,7 @@ format: $(VENV)/.test
 	@$(BIN)/ruff format .
 
 test-slow: $(VENV)/.test
-	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+	@$(SPREAD) -m slow $(PYTEST_ARGS)
 
 test-browser: $(VENV)/.test
 	@$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
