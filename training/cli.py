@@ -3,8 +3,10 @@
 poise train mini                                            on one CPU or GPU
 accelerate launch --num_processes 4 -m training.cli mini    on several
 poise train export runs/mini published/mini                 what can be passed on
+poise train parameters profvlm_smollm2                      how much a recipe trains
 """
 
+import json
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -21,13 +23,15 @@ if TYPE_CHECKING:
 
 train_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 export_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-EXPORT = "export"
+parameters_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+# What `poise train` does beside training a recipe, by the first word after it.
+BESIDE = {"export": export_app, "parameters": parameters_app}
 
 
 def app(args: Sequence[str], prog_name: str = "poise train") -> None:
-    """`poise train export ...`, or else `poise train RECIPE ...`."""
-    if args and args[0] == EXPORT:
-        export_app(args=list(args[1:]), prog_name=f"{prog_name} {EXPORT}")
+    """`poise train export ...`, `poise train parameters ...`, or else `poise train RECIPE ...`."""
+    if args and args[0] in BESIDE:
+        BESIDE[args[0]](args=list(args[1:]), prog_name=f"{prog_name} {args[0]}")
     else:
         train_app(args=list(args), prog_name=prog_name)
 
@@ -54,7 +58,28 @@ def export(
     print(written if push is None else push_folder(written, push))
 
 
-@train_app.command(epilog="`poise train export --help` tells how to pass a checkpoint on.")
+@parameters_app.command()
+def parameters(
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe's name or a YAML file.")],
+    settings: Annotated[list[str] | None, typer.Argument(help="Overrides, key.sub=value.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Count what a recipe trains and holds, component by component, without any weights."""
+    from assistant.progress import quiet_libraries
+    from training.recipe import load_recipe
+
+    loaded = load_recipe(recipe, settings or [])
+    from training.parameters import describe, parameter_table
+
+    with quiet_libraries():
+        table = parameter_table(loaded)
+    print(json.dumps(table) if as_json else describe(table))
+
+
+@train_app.command(
+    epilog="`poise train export --help` tells how to pass a checkpoint on, "
+    "`poise train parameters --help` how to count what a recipe trains."
+)
 def train(
     recipe: Annotated[str, typer.Argument(help="A shipped recipe's name or a YAML file.")],
     settings: Annotated[list[str] | None, typer.Argument(help="Overrides, key.sub=value.")] = None,

@@ -1,7 +1,7 @@
 """The language model to train: a published one with Poise's tokens, or a small new Llama."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from assistant.errors import PoiseError
 from assistant.model.configuration_poise import PoiseConfig
@@ -38,11 +38,7 @@ def build_model(
     }
     config = PoiseConfig(
         text_config=text_config,
-        projector=language.projector,
-        projector_hidden=language.projector_hidden,
-        projector_heads=language.projector_heads,
-        mapper_hidden=language.mapper_hidden,
-        numbers=language.numbers,
+        **chosen(language),
         video_size=video_size,
         pose_size=pose_size,
         stage1_size=stage1_size,
@@ -54,6 +50,39 @@ def build_model(
         **ids,
     )
     return PoiseForConditionalGeneration(config, language_model=base)
+
+
+# Settings of the stage `language` that are part of the model, and saved with it.
+ARCHITECTURE: Final = (
+    "projector",
+    "projector_hidden",
+    "projector_heads",
+    "projector_gating",
+    "projector_norm",
+    "mapper_hidden",
+    "numbers",
+)
+
+
+def chosen(language: LanguageSettings) -> dict[str, Any]:
+    """What the recipe says of the model's architecture."""
+    return {name: getattr(language, name) for name in ARCHITECTURE}
+
+
+def check_architecture(config: PoiseConfig, language: LanguageSettings) -> None:
+    """Raise PoiseError, naming every setting, unless a pretrained model is what the recipe says.
+
+    Its modules were made by the stage `pretrain`: another setting now would change nothing.
+    """
+    other = {k: v for k, v in chosen(language).items() if getattr(config, k) != v}
+    if other:
+        raise PoiseError(
+            "the pretrained model is another one",
+            got=", ".join(f"{name}={getattr(config, name)}" for name in other),
+            expected=", ".join(f"{name}={value}" for name, value in other.items()),
+            remedy="poise train --stage pretrain with the same settings first: "
+            + " ".join(f"language.{name}={value}" for name, value in other.items()),
+        )
 
 
 @dataclass(frozen=True)

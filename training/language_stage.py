@@ -17,7 +17,6 @@ from assistant.checkpoint import (
 from assistant.demos.library import Library
 from assistant.engine.base import GenerationOptions
 from assistant.engine.transformers_engine import TransformersEngine
-from assistant.errors import PoiseError
 from assistant.model.modeling_poise import PoiseForConditionalGeneration
 from assistant.model.processing_poise import PoiseProcessor
 from assistant.perception import Perception
@@ -35,6 +34,7 @@ from training.adapter import (
 )
 from training.atomic import install
 from training.clips import fit_inputs, perceived_clips
+from training.language import check_architecture
 from training.language_samples import (
     PerceivedClip,
     TokenSample,
@@ -94,13 +94,7 @@ def conversations(
     Where nothing was pretrained, the model's input norms are fitted from the clips first.
     """
     recipe, model = run.recipe, load_model(source)
-    if model.config.numbers != recipe.language.numbers:
-        raise PoiseError(
-            "the pretrained model was given its numbers in another form",
-            got=model.config.numbers,
-            expected=recipe.language.numbers,
-            remedy=f"poise train --stage pretrain language.numbers={recipe.language.numbers} first",
-        )
+    check_architecture(model.config, recipe.language)
     share = recipe.language.video_share
     clips = perceived_clips(run, library, recipe.seed + 21, video_share=share)
     progress.say(f"{len(clips)} clips perceived")

@@ -173,6 +173,7 @@ class LanguageSettings:
         precision: "auto" computes in bfloat16 where the machine does so natively.
         numbers: how the model is given the proficiency and region numbers: one token each, digits,
             or none; saved with the model, so that everything that runs it follows.
+        projector_gating, projector_norm: the last two steps of ProfVLM's Table 6 (of `agp`).
     """
 
     steps: int = 900
@@ -191,6 +192,8 @@ class LanguageSettings:
     projector: Literal["agp", "mlp"] = "agp"
     projector_hidden: int = 192
     projector_heads: int = 4
+    projector_gating: bool = True
+    projector_norm: bool = True
     mapper_hidden: int = 192
 
 

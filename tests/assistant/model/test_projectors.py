@@ -115,7 +115,9 @@ def gelu(x: np.ndarray) -> np.ndarray:
     return x * norm.cdf(x)
 
 
-def agp_by_hand(w: dict[str, np.ndarray], views: np.ndarray, *, gate: bool) -> np.ndarray:
+def agp_by_hand(
+    w: dict[str, np.ndarray], views: np.ndarray, *, gate: bool, norm: bool
+) -> np.ndarray:
     """ProfVLM 3.3 for one sample: views [V, 8] -> rows [V, 6], two heads of width 4."""
     normed = layer_norm(views, w["view_norm.weight"], w["view_norm.bias"], 1e-5)
     projected = normed @ w["attention.in_proj_weight"].T + w["attention.in_proj_bias"]
@@ -132,16 +134,39 @@ def agp_by_hand(w: dict[str, np.ndarray], views: np.ndarray, *, gate: bool) -> n
     if gate:
         inner = inner / (1 + np.exp(-(inner @ w["gate.weight"].T + w["gate.bias"])))
     rows = inner @ w["project.weight"].T + w["project.bias"]
-    return layer_norm(rows, w["align.scale"], w["align.shift"], 1e-6)
+    return layer_norm(rows, w["align.scale"], w["align.shift"], 1e-6) if norm else rows
 
 
+@pytest.mark.parametrize("norm", [True, False])
 @pytest.mark.parametrize("gate", [True, False])
-def test_the_agp_follows_the_steps_of_section_3_3(gate: bool) -> None:
-    agp = projector(projector_gating=gate)
+def test_the_agp_follows_the_steps_of_section_3_3_and_table_6(gate: bool, norm: bool) -> None:
+    agp = projector(projector_gating=gate, projector_norm=norm)
     views = np.random.default_rng(1).normal(size=(3, 8))
     found = agp(torch.from_numpy(views)[None], torch.ones(1, 3, dtype=torch.bool))
-    expected = agp_by_hand(weights(agp), views, gate=gate)
+    expected = agp_by_hand(weights(agp), views, gate=gate, norm=norm)
     assert found[0].detach().numpy() == pytest.approx(expected, abs=1e-9)
+    parts = {name.split(".")[0] for name in agp.state_dict()}
+    assert ("gate" in parts, "align" in parts) == (gate, norm)
+
+
+def test_the_plain_projector_is_two_layers_for_each_view_alone() -> None:
+    mlp = projector(projector="mlp")
+    w, views = weights(mlp), np.random.default_rng(7).normal(size=(3, 8))
+    inner = gelu(views @ w["layers.0.weight"].T + w["layers.0.bias"])
+    expected = inner @ w["layers.2.weight"].T + w["layers.2.bias"]
+    found = mlp(torch.from_numpy(views)[None], torch.ones(1, 3, dtype=torch.bool))
+    assert found[0].detach().numpy() == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("steps", [{"projector_gating": False}, {"projector_norm": False}])
+def test_the_steps_of_table_6_are_saved_with_the_model(steps, make_model, tmp_path) -> None:
+    model = make_model(**steps)
+    model.save_pretrained(tmp_path)
+    loaded = PoiseForConditionalGeneration.from_pretrained(tmp_path)
+    assert {name: getattr(loaded.config, name) for name in steps} == steps
+    ours, theirs = model.video_projector.state_dict(), loaded.video_projector.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
 @pytest.mark.parametrize("kind", ["agp", "mlp"])
