@@ -124,7 +124,7 @@ def shapes_of(recipe: Recipe) -> Shapes:
 
 
 def _text_config(recipe: Recipe, tokens: list[str]) -> Any:
-    settings = recipe.language_model
+    settings, shape = recipe.language_model, dict[str, Any]()
     if not settings.base:
         shape = {
             "model_type": "llama",
