@@ -7,9 +7,10 @@ Four tasks, all with the same first user turn, so that its computation can be sh
     commentary  F_t   system, prompt -> label and commentary
     correction  F_g   ... commentary -> per frame the learner's codes (given), corrected codes
     retrieval   F_r   ... commentary -> codes of a demonstration
-    chat              ... commentary, question -> answer
+    chat              ... commentary, earlier clip, question -> answer
 """
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
@@ -18,6 +19,7 @@ import jinja2
 
 from prompts.hashing import TEMPLATE_FOLDER
 from prompts.vocabulary import (
+    CALLS,
     POSE,
     POSE_END,
     POSE_FRAME_END,
@@ -39,6 +41,7 @@ Codes = Sequence[Sequence[int]]
 Message = dict[str, Any]
 
 ZERO_WIDTH_SPACE: Final = "\u200b"
+_CALL: Final = re.compile(f"({'|'.join(map(re.escape, CALLS))})")
 
 
 def escape_user_text(text: str) -> str:
@@ -48,6 +51,12 @@ def escape_user_text(text: str) -> str:
     nothing more.
     """
     return text.replace("<|", f"<{ZERO_WIDTH_SPACE}|")
+
+
+def escape_answer(text: str) -> str:
+    """As `escape_user_text`, the calls of a chat answer kept."""
+    parts = _CALL.split(text)  # texts and calls by turns
+    return "".join(part if i % 2 else escape_user_text(part) for i, part in enumerate(parts))
 
 
 def render_pose_codes(codes: Codes, *, end: bool = True) -> str:
@@ -138,12 +147,12 @@ def _user(content: str) -> Message:
 
 
 def _given(content: str) -> Message:
-    """An assistant turn that is part of the prompt: escaped, not supervised."""
-    return {"role": "assistant", "content": escape_user_text(content), "supervised": False}
+    """An assistant turn that is part of the prompt, already escaped: not supervised."""
+    return {"role": "assistant", "content": content, "supervised": False}
 
 
 def _follow_up(
-    task: str, question: str | None, history: Sequence[tuple[str, str]]
+    task: str, question: str | None, history: Sequence[tuple[str, str]], earlier: str | None
 ) -> list[Message]:
     """The turns between the commentary and the answer."""
     if task == "commentary":
@@ -154,19 +163,19 @@ def _follow_up(
         return [_user(render_template("retrieval"))]
     if question is None:
         raise ValueError("task chat; got: no question; expected: question=TEXT")
-    turns: list[Message] = []
+    turns: list[Message] = [] if earlier is None else [_user(escape_user_text(earlier))]
     for asked, answered in history:
         turns += [
             _user(render_template("chat", question=escape_user_text(asked))),
-            _given(answered),
+            _given(escape_answer(answered)),
         ]
     return [*turns, _user(render_template("chat", question=escape_user_text(question)))]
 
 
-def _answer(target: str | Codes, guide: Codes | None) -> str:
+def _answer(task: str, target: str | Codes, guide: Codes | None) -> str:
     """The last assistant turn of a training conversation."""
     if isinstance(target, str):
-        return escape_user_text(target)
+        return escape_answer(target) if task == "chat" else escape_user_text(target)
     return render_pose_codes(target) if guide is None else render_guided_codes(guide, target)
 
 
@@ -183,6 +192,7 @@ def render_messages(
     commentary: str | None = None,
     question: str | None = None,
     history: Sequence[tuple[str, str]] = (),
+    earlier: str | None = None,
     learner_codes: Codes | None = None,
     target: str | Codes | None = None,
 ) -> list[Message]:
@@ -200,6 +210,7 @@ def render_messages(
             None leaves that turn out. For "commentary" it must be None (use `target`).
         question: the user's question ("chat").
         history: earlier questions with their answers ("chat").
+        earlier: what is told of an earlier clip ("chat", `prompts.earlier`).
         learner_codes: [frames, tokens a frame] of the window ("correction" with a target): each
             frame stands, given, before its correction. Without a target the engine gives them.
         target: the last assistant turn, for training: text, or codes for "correction" and
@@ -230,8 +241,8 @@ def render_messages(
         _user(prompt),
     ]
     if commentary is not None:
-        messages.append(_given(commentary))
-    messages += _follow_up(task, question, history)
+        messages.append(_given(escape_user_text(commentary)))
+    messages += _follow_up(task, question, history, earlier)
     if target is not None:
-        messages.append({"role": "assistant", "content": _answer(target, learner_codes)})
+        messages.append({"role": "assistant", "content": _answer(task, target, learner_codes)})
     return messages

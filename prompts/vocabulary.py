@@ -34,6 +34,32 @@ STAGE1_END: Final = "<|stage1_end|>"
 POSE_FRAME_END: Final = "<|pose_frame_end|>"
 POSE_SEQUENCE_END: Final = "<|pose_sequence_end|>"
 
+# Written by the model in an answer of the chat; what they stand for is shown or filled in there.
+SHOW_DEMONSTRATION: Final = "<|show_demonstration|>"
+SHOW_CORRECTION: Final = "<|show_correction|>"
+MEASURED: Final = {region: f"<|measured_{region}|>" for region in REGIONS}
+MEASURED_CHANGE: Final = "<|measured_change|>"
+LEVEL_PROBABILITY: Final = "<|level_probability|>"
+CALLS: Final = (
+    SHOW_DEMONSTRATION,
+    SHOW_CORRECTION,
+    *MEASURED.values(),
+    MEASURED_CHANGE,
+    LEVEL_PROBABILITY,
+)
+
+# What a learner may ask about; medical questions never reach the model.
+SUBJECTS: Final = (
+    "what_to_fix_first",
+    "body_region",
+    "compare",
+    "explain_level",
+    "show_me",
+    "drill",
+    "readiness",
+    "medical",
+)
+
 TURN_START: Final = "<|im_start|>"
 TURN_END: Final = "<|im_end|>"
 

@@ -16,6 +16,7 @@ from prompts.vocabulary import (
     special_tokens,
 )
 from training.recipe import LanguageModelSettings, LanguageSettings
+from training.tokenizer import add_calls
 
 
 def build_model(
@@ -93,11 +94,14 @@ class Base:
     tokenizer: Any
 
 
-def load_base(settings: LanguageModelSettings, codebook_size: int) -> Base:
+def load_base(settings: LanguageModelSettings, codebook_size: int, *, calls: bool = False) -> Base:
     """A published causal language model with Poise's tokens added to its vocabulary.
 
     Its tokenizer gets our chat template (that of SmolLM2-Instruct); rows of new tokens start at the
     mean of the old ones, as transformers does it.
+
+    Args:
+        calls: add the tokens of chat answers too.
 
     Raises:
         PoiseError: the model cannot be loaded.
@@ -115,6 +119,8 @@ def load_base(settings: LanguageModelSettings, codebook_size: int) -> Base:
             remedy="download it and set language_model.base=FOLDER",
         ) from fault
     tokenizer.add_tokens(special_tokens(codebook_size), special_tokens=True)
+    if calls:
+        add_calls(tokenizer)
     tokenizer.eos_token = TURN_END
     if tokenizer.pad_token is None:
         tokenizer.pad_token = TURN_END

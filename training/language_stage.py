@@ -34,6 +34,7 @@ from training.adapter import (
 )
 from training.atomic import install
 from training.clips import fit_inputs, perceived_clips
+from training.dialogue_samples import dialogue_samples
 from training.language import check_architecture
 from training.language_samples import (
     PerceivedClip,
@@ -106,7 +107,16 @@ def conversations(
     own = own_commentary(run, model, processor, clips)
     samples = multitask_samples(run, clips, library, processor, own)
     progress.say(f"{len(samples)} conversations, {len(own)} clips with own commentary")
-    return samples
+    talks = dialogue_samples(
+        processor,
+        clips,
+        share=recipe.language.dialogue_share,
+        seed=recipe.seed,
+        verdict_weight=recipe.language.verdict_weight,
+    )
+    if talks:
+        progress.say(f"{len(talks)} dialogues")
+    return [*samples, *talks]
 
 
 def adapt(
@@ -146,7 +156,7 @@ def adapt(
 def new_tokens(processor: PoiseProcessor, codebook_size: int) -> list[int]:
     """Ids of the tokens that Poise adds to a vocabulary."""
     ids: list[int] = processor.tokenizer.convert_tokens_to_ids(special_tokens(codebook_size))
-    return ids
+    return [*ids, *processor.call_ids().values()]
 
 
 def by_task(samples: Sequence[TokenSample]) -> dict[str, list[TokenSample]]:

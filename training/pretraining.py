@@ -25,8 +25,9 @@ from assistant.tasks.window import cut_window, window_around
 from data_prep.drills.commentary import compose_dialogue, compose_spoken, compose_summary
 from data_prep.drills.records import Drill
 from prompts.numbers import NUMERIC, render_numbers
-from prompts.render import Codes, render_messages
+from prompts.render import Codes, Message, render_messages
 from training.clips import fit_inputs, perceived_clips
+from training.dialogue_samples import Talks
 from training.language import build_model, load_base
 from training.language_samples import (
     PerceivedClip,
@@ -52,14 +53,22 @@ def pretrain_stage(run: Run) -> None:
     recipe, folder = run.recipe, run.folder / LANGUAGE_FOLDER
     tokenizer_part = PoseTokenizer.from_pretrained(run.folder / POSE_TOKENIZER_FOLDER)
     base, codebook_size = None, tokenizer_part.codebook_size
+    calls = recipe.language.dialogue_share > 0
     if recipe.language_model.base:
-        base = load_base(recipe.language_model, codebook_size)
+        base = load_base(recipe.language_model, codebook_size, calls=calls)
         if run.is_main:
             base.tokenizer.save_pretrained(folder)
     elif run.is_main:
-        texts = composed_texts(told_drills(run), recipe.seed, recipe.language.numbers)
-        vocabulary = recipe.language_model.vocabulary
-        train_tokenizer(texts, folder, vocabulary=vocabulary, codebook_size=codebook_size)
+        texts = composed_texts(
+            told_drills(run), recipe.seed, recipe.language.numbers, dialogues=calls
+        )
+        train_tokenizer(
+            texts,
+            folder,
+            vocabulary=recipe.language_model.vocabulary,
+            codebook_size=codebook_size,
+            calls=calls,
+        )
     run.wait()
     processor = load_processor(folder)
     torch.manual_seed(recipe.seed)
@@ -118,7 +127,9 @@ def conversations(
     clips = perceived_clips(run, library, recipe.seed + 20)
     fit_inputs(model, clips)
     kinds = {
-        "talk": talk_samples(processor, told, recipe.seed),
+        "talk": talk_samples(
+            processor, told, recipe.seed, dialogues=recipe.language.dialogue_share > 0
+        ),
         "commentary": commentary_samples(run, processor, clips),
         "codes": code_samples(run, processor, told, clips, library),
     }
@@ -133,13 +144,20 @@ def load_processor(folder: Path) -> PoiseProcessor:
     return PoiseProcessor.from_pretrained(folder)
 
 
-def composed_texts(drills: Sequence[Drill], seed: int, numbers: str = "token") -> list[str]:
+def composed_texts(
+    drills: Sequence[Drill], seed: int, numbers: str = "token", *, dialogues: bool = False
+) -> list[str]:
     """Every text of the drills and of the prompts, for the tokenizer."""
     texts: list[str] = []
+    talks = Talks(drills)
     for i, drill in enumerate(drills):
         rng = np.random.default_rng([seed, 7, i])
         texts += [compose_summary(drill, rng), compose_spoken(drill, rng)]
-        texts += [part for turn in compose_dialogue(drill, rng) for part in turn]
+        if dialogues:
+            talk = talks.about(i, rng)
+            texts += [m["content"] for m in talk.messages()[2:]] if talk else []
+        else:
+            texts += [part for turn in compose_dialogue(drill, rng) for part in turn]
         if i % 10 == 0:
             given: dict[str, Any] = {
                 m: render_numbers(m, rng.random(n), numbers) for m, n in NUMERIC.items()
@@ -154,48 +172,65 @@ def composed_texts(drills: Sequence[Drill], seed: int, numbers: str = "token") -
 
 
 def talk_samples(
-    processor: PoiseProcessor, drills: Sequence[Drill], seed: int
+    processor: PoiseProcessor, drills: Sequence[Drill], seed: int, *, dialogues: bool = False
 ) -> list[TokenSample]:
     """Speech with its summary, or a question about a commentary, by turns; every token is learned,
-    user turns too: the model has to learn the language first."""
+    user turns too: the model has to learn the language first.
+
+    Args:
+        dialogues: every clip is talked about in several questions; without, every second one in
+            the question that opens a dialogue.
+    """
     samples: list[TokenSample] = []
+    talks = Talks(drills)
     for i, drill in enumerate(drills):
         rng = np.random.default_rng([seed, 8, i])
-        question, reply = compose_dialogue(drill, rng)[0]
-        talks = [
-            [
-                {"role": "user", "content": compose_spoken(drill, rng)},
-                {"role": "assistant", "content": compose_summary(drill, rng)},
-            ],
-            render_messages(
-                "chat", commentary=compose_summary(drill, rng), question=question, target=reply
-            ),
-        ]
-        for messages in talks[i % 2 :: 2]:
+        told = _told(drill, i, rng)
+        if dialogues:
+            talk = talks.about(i, rng)
+            told = [*told[: 1 - i % 2], *([talk.messages()] if talk else [])]
+        for messages in told:
             ids = token_sample(processor, supervise(list(messages)), ModelInputs()).ids
             sample_id = f"{drill.sample_id}/talk"
             samples.append(TokenSample(ids, ids, [1.0] * len(ids), ModelInputs(), sample_id))
     return samples
 
 
+def _told(drill: Drill, place: int, rng: np.random.Generator) -> list[list[Message]]:
+    """Speech with its summary, or the question that opens a dialogue, by turns."""
+    question, reply = compose_dialogue(drill, rng)[0]
+    talks: list[list[Message]] = [
+        [
+            {"role": "user", "content": compose_spoken(drill, rng)},
+            {"role": "assistant", "content": compose_summary(drill, rng)},
+        ],
+        render_messages(
+            "chat", commentary=compose_summary(drill, rng), question=question, target=reply
+        ),
+    ]
+    return talks[place % 2 :: 2]
+
+
 def commentary_samples(
     run: Run, processor: PoiseProcessor, clips: Sequence[PerceivedClip]
 ) -> list[TokenSample]:
-    """F_t alone, each clip several times in other words."""
+    """F_t alone, each clip several times in other words; a share of them goes on in questions."""
     samples = []
-    weight = run.recipe.language.verdict_weight
+    language, talks = run.recipe.language, Talks([clip.drill for clip in clips])
     for i, clip in enumerate(clips):
         rng = np.random.default_rng([run.recipe.seed, 14, i])
         for _ in range(run.recipe.pretrain.tellings):
-            messages = render_messages(
-                "commentary", target=compose_summary(clip.drill, rng), **prompt_pieces(clip.inputs)
-            )
+            pieces, talk = prompt_pieces(clip.inputs), None
+            if language.dialogue_share and rng.random() < language.dialogue_share:
+                talk = talks.about(i, rng)
             samples.append(
                 token_sample(
                     processor,
-                    messages,
+                    render_messages("commentary", target=compose_summary(clip.drill, rng), **pieces)
+                    if talk is None
+                    else talk.messages(**pieces),
                     clip.inputs,
-                    verdict_weight=weight,
+                    verdict_weight=language.verdict_weight,
                     sample_id=f"{clip.drill.sample_id}/commentary",
                 )
             )

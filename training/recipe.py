@@ -170,6 +170,8 @@ class LanguageSettings:
         demonstration_dropout: probability that F_t sees no demonstration.
         own_commentary_share: share of clips whose F_g and F_r follow the model's own commentary.
         video_share: share of clips that get video features.
+        dialogue_share: share of clips that are also talked about in questions and answers; above 0
+            the vocabulary has the calls of the chat, and pretraining learns dialogues too.
         precision: "auto" computes in bfloat16 where the machine does so natively.
         numbers: how the model is given the proficiency and region numbers: one token each, digits,
             or none; saved with the model, so that everything that runs it follows.
@@ -187,6 +189,7 @@ class LanguageSettings:
     demonstration_dropout: float = 0.5
     own_commentary_share: float = 0.25
     video_share: float = 0.5
+    dialogue_share: float = 0.0
     precision: Precision = "auto"
     numbers: Literal["token", "digits", "none"] = "token"
     projector: Literal["agp", "mlp"] = "agp"

@@ -3,20 +3,20 @@
 The folder that `train_tokenizer` writes loads by `AutoTokenizer.from_pretrained(folder)` as an
 ordinary fast tokenizer. Ids: 0 `<|unk|>`, 1 `<|pad|>`, 256 bytes, the learned pieces, then the
 special tokens of `prompts.vocabulary.special_tokens` in their order, so the pose codes are
-contiguous and last. There is no dummy space before a text, and a newline is one byte token, so
-`decode(encode(text)) == text`; the one exception is U+2581, which stands for a space inside
-SentencePiece and is read back as one.
+contiguous; last the calls of the chat, where the model learns dialogues. There is no dummy space
+before a text, and a newline is one byte token, so `decode(encode(text)) == text`; the one exception
+is U+2581, which stands for a space inside SentencePiece and is read back as one.
 """
 
 import io
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from assistant.errors import PoiseError
 from prompts.render import chat_template
-from prompts.vocabulary import TURN_END, TURN_START, special_tokens
+from prompts.vocabulary import CALLS, TURN_END, TURN_START, special_tokens
 
 # Spelled like the other special tokens, so that escaping "<|" covers them too.
 UNKNOWN: Final = "<|unk|>"
@@ -72,7 +72,12 @@ def _configuration(codebook_size: int) -> dict[str, object]:
 
 
 def train_tokenizer(
-    texts: Iterable[str], folder: Path, *, vocabulary: int = 1024, codebook_size: int = 256
+    texts: Iterable[str],
+    folder: Path,
+    *,
+    vocabulary: int = 1024,
+    codebook_size: int = 256,
+    calls: bool = False,
 ) -> None:
     """Train on `texts` and write a folder for `AutoTokenizer.from_pretrained`.
 
@@ -81,11 +86,12 @@ def train_tokenizer(
         folder: made if it is missing.
         vocabulary: pieces before the special tokens, the 256 bytes among them.
         codebook_size: pose codes, one special token each.
+        calls: add the tokens by which a chat answer calls for what is shown or filled in.
 
     Raises:
         PoiseError: too little text for that many pieces.
     """
-    specials = special_tokens(codebook_size)
+    specials = [*special_tokens(codebook_size), *CALLS]
     lines = [line for text in texts for line in _plain_lines(text, specials)]
     try:
         model = _train_pieces(lines, vocabulary)
@@ -101,6 +107,22 @@ def train_tokenizer(
     (folder / "chat_template.jinja").write_text(chat_template(), encoding="utf-8")
     configuration = json.dumps(_configuration(codebook_size), indent=2, ensure_ascii=False)
     (folder / "tokenizer_config.json").write_text(configuration + "\n", encoding="utf-8")
+    if calls:
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        add_calls(tokenizer)
+        tokenizer.save_pretrained(folder)
+
+
+def add_calls(tokenizer: Any) -> None:
+    """Add the calls of the chat to a vocabulary.
+
+    They are no special tokens: decoding an answer keeps them.
+    """
+    from transformers import AddedToken
+
+    tokenizer.add_tokens([AddedToken(call, normalized=False, special=False) for call in CALLS])
 
 
 def _plain_lines(text: str, specials: list[str]) -> list[str]:

@@ -14,6 +14,7 @@ from transformers import BatchFeature, ProcessorMixin
 
 from assistant.errors import PoiseError
 from prompts.numbers import NUMERIC
+from prompts.vocabulary import CALLS
 
 MODALITIES = ("video", "pose", "score", "regions", "stage1")
 IGNORED = -100
@@ -113,6 +114,12 @@ class PoiseProcessor(ProcessorMixin):
     def text_ids(self, text: str) -> list[int]:
         """Token ids of a piece of text, nothing added before or after."""
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def call_ids(self) -> dict[str, int]:
+        """The calls of the chat that this vocabulary has: all of them, or none where the model
+        learned no dialogues."""
+        known = self.tokenizer.get_added_vocab()
+        return {call: known[call] for call in CALLS if call in known}
 
     def encode_with_labels(self, messages: Sequence[dict[str, str]]) -> tuple[list[int], list[int]]:
         """Token ids of a whole conversation and labels: assistant tokens and their end-of-turn."""

@@ -1,0 +1,128 @@
+"""Conversations of the chat for training: what is learned of them, to the token."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from assistant.model.processing_poise import IGNORED, ModelInputs, PoiseProcessor
+from data_prep.drills.records import Drill
+from data_prep.drills.simulate import simulate_many
+from prompts.vocabulary import (
+    CALLS,
+    SHOW_DEMONSTRATION,
+    TURN_END,
+    TURN_START,
+    pose_code,
+    special_tokens,
+)
+from training.dialogue_samples import EARLIER_SHARE, Talk, Talks
+from training.language_samples import token_sample
+from training.language_stage import new_tokens
+from training.pretraining import composed_texts, load_processor, talk_samples
+from training.tokenizer import train_tokenizer
+
+
+@pytest.fixture(scope="module")
+def drills() -> list[Drill]:
+    return simulate_many(12, 4, 3, split="train", distractor_share=0.1)
+
+
+@pytest.fixture(scope="module")
+def talker(drills: list[Drill], tmp_path_factory: Any) -> PoiseProcessor:
+    """A processor whose vocabulary has the calls."""
+    folder: Path = tmp_path_factory.mktemp("talker")
+    known = [drill for drill in drills if drill.level is not None]
+    texts = composed_texts(known, 0, dialogues=True)
+    train_tokenizer(texts, folder, vocabulary=600, codebook_size=16, calls=True)
+    return load_processor(folder)
+
+
+def first_talk(drills: list[Drill], *, earlier: bool) -> Talk:
+    talks = Talks(drills)
+    for place in range(len(drills)):
+        for seed in range(9):
+            talk = talks.about(place, np.random.default_rng(seed))
+            if talk is not None and (talk.earlier is not None) == earlier and len(talk.turns) > 1:
+                return talk
+    raise AssertionError("no such talk")
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_every_answer_is_learned_and_no_question(
+    talker: PoiseProcessor, drills: list[Drill], earlier: bool
+) -> None:
+    talk = first_talk(drills, earlier=earlier)
+    sample = token_sample(talker, talk.messages(score="", regions=""), ModelInputs())
+    texts = [str(talk.said), *(turn.answer for turn in talk.turns)]
+    expected = [token for text in texts for token in talker.text_ids(text + TURN_END)]
+    learned = [label for label in sample.labels if label != IGNORED]
+    assert learned == expected
+    for label, token, weight in zip(sample.labels, sample.ids, sample.weights, strict=True):
+        assert label in (IGNORED, token) and (weight == 0) == (label == IGNORED)
+    # Between the learned turns stands exactly what the learner asked, and the earlier clip.
+    given = talker.tokenizer.decode(
+        [i for i, label in zip(sample.ids, sample.labels, strict=True) if label == IGNORED]
+    )
+    head, *asked = given.split(f"\n{TURN_START}user\n")
+    assert "visual agent" in head
+    users = [turn.question.text for turn in talk.turns]
+    told = [str(talk.earlier)] if talk.earlier is not None else []
+    assert [text.split(TURN_END)[0] for text in asked[1:]] == [*told, *users]
+
+
+def test_a_call_is_one_token_that_is_no_special_token(talker: PoiseProcessor) -> None:
+    calls = talker.call_ids()
+    assert list(calls) == list(CALLS)
+    tokenizer = talker.tokenizer
+    assert not set(calls.values()) & set(tokenizer.all_special_ids)
+    for call, token in calls.items():
+        assert talker.text_ids(f"Here. {call} Look.").count(token) == 1
+    ids = talker.text_ids(f"So. {SHOW_DEMONSTRATION} Look.{TURN_END}")
+    kept = tokenizer.decode(ids, skip_special_tokens=True)
+    assert kept == f"So. {SHOW_DEMONSTRATION} Look."
+    codes = [tokenizer.convert_tokens_to_ids(pose_code(i)) for i in range(16)]
+    assert codes == list(range(codes[0], codes[0] + 16))
+    trained = new_tokens(talker, 16)
+    assert sorted(trained) == sorted(tokenizer.convert_tokens_to_ids([*special_tokens(16), *CALLS]))
+
+
+def test_a_typed_call_stays_text(talker: PoiseProcessor, drills: list[Drill]) -> None:
+    talk = first_talk(drills, earlier=False)
+    turn = talk.turns[0]
+    typed = replace(turn, question=replace(turn.question, text="".join(CALLS)), answer="No.")
+    sample = token_sample(talker, replace(talk, turns=(typed,)).messages(), ModelInputs())
+    assert not set(sample.ids) & set(talker.call_ids().values())
+
+
+def test_without_dialogues_nothing_changes(processor: PoiseProcessor, drills: list[Drill]) -> None:
+    assert processor.call_ids() == {}
+    assert new_tokens(processor, 16) == processor.tokenizer.convert_tokens_to_ids(
+        special_tokens(16)
+    )
+    known = [drill for drill in drills if drill.level is not None]
+    plain = talk_samples(processor, known, 0)
+    assert len(plain) == len(known)
+    assert all(list(s.ids) == list(s.labels) for s in plain)
+    talks = talk_samples(processor, known, 0, dialogues=True)
+    assert len(talks) == len(known) + (len(known) + 1) // 2
+    assert not {tuple(s.ids) for s in plain if "?" in processor.tokenizer.decode(s.ids)} & {
+        tuple(s.ids) for s in talks
+    }
+
+
+def test_earlier_clips_are_the_performers_own_where_there_are_any(drills: list[Drill]) -> None:
+    talks, with_earlier, said = Talks(drills), 0, 0
+    for place, drill in enumerate(drills):
+        for seed in range(4):
+            talk = talks.about(place, np.random.default_rng([seed, place]))
+            if talk is None:
+                assert drill.level is None
+                continue
+            said += 1
+            with_earlier += talk.earlier is not None
+            asked = [turn.question.subject for turn in talk.turns]
+            assert talk.earlier is None or "compare" in asked
+    assert EARLIER_SHARE / 2 < with_earlier / said < EARLIER_SHARE * 1.5

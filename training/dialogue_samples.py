@@ -1,0 +1,109 @@
+"""Training samples of the chat: questions about a clip after its commentary, with their answers.
+
+Some clips stand beside an earlier one of the same activity, of the same performer where there is
+one; the truth says what became better and worse.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from assistant.model.processing_poise import PoiseProcessor
+from assistant.tasks.commentary import prompt_pieces
+from data_prep.drills.commentary import Summary, compose_remarks
+from data_prep.drills.dialogues import Earlier, Turn, compare_drills, compose_turns
+from data_prep.drills.records import Drill
+from prompts.render import Message, render_messages
+from training.language_samples import PerceivedClip, TokenSample, supervise, token_sample
+
+EARLIER_SHARE: Final = 0.4
+DIALOGUE: Final = "dialogue"
+
+
+@dataclass(frozen=True)
+class Talk:
+    """A clip talked about: its commentary, an earlier clip or None, questions with answers."""
+
+    said: Summary
+    earlier: Earlier | None
+    turns: tuple[Turn, ...]
+
+    def messages(self, **pieces: Any) -> list[Message]:
+        """The conversation; every assistant turn is learned, the commentary too.
+
+        Args:
+            pieces: what the renderer must know of the clip's features.
+        """
+        *before, last = self.turns
+        messages = render_messages(
+            "chat",
+            commentary=str(self.said),
+            history=[(turn.question.text, turn.answer) for turn in before],
+            question=last.question.text,
+            target=last.answer,
+            earlier=None if self.earlier is None else str(self.earlier),
+            **pieces,
+        )
+        return supervise(messages)
+
+
+class Talks:
+    """Talks about clips that show a known activity, each beside the others as earlier clips."""
+
+    def __init__(self, drills: Sequence[Drill]) -> None:
+        self.drills = drills
+        self._alike: dict[tuple[str, ...], list[int]] = {}
+        for i, drill in enumerate(drills):
+            if drill.level is not None:
+                for key in self._keys(drill):
+                    self._alike.setdefault(key, []).append(i)
+
+    @staticmethod
+    def _keys(drill: Drill) -> tuple[tuple[str, ...], ...]:
+        """Where clips to compare with are found: the performer's own first."""
+        return (drill.activity, drill.participant_id), (drill.activity,)
+
+    def about(self, place: int, rng: np.random.Generator) -> Talk | None:
+        """A talk about the clip at `place`, drawn anew at each call; None for a distractor."""
+        said = compose_remarks(self.drills[place], rng)
+        if said is None:
+            return None
+        earlier = self._earlier(place, rng) if rng.random() < EARLIER_SHARE else None
+        turns = compose_turns(self.drills[place], said, rng, earlier=earlier)
+        return Talk(said, earlier, tuple(turns))
+
+    def _earlier(self, place: int, rng: np.random.Generator) -> Earlier | None:
+        now = self.drills[place]
+        for key in self._keys(now):
+            others = [i for i in self._alike[key] if i != place]
+            if others:
+                return compare_drills(self.drills[others[int(rng.integers(len(others)))]], now)
+        return None
+
+
+def dialogue_samples(
+    processor: PoiseProcessor,
+    clips: Sequence[PerceivedClip],
+    *,
+    share: float,
+    seed: int,
+    verdict_weight: float,
+) -> list[TokenSample]:
+    """One conversation about a share of the clips: features, commentary, questions, answers."""
+    talks, samples = Talks([clip.drill for clip in clips]), []
+    for i, clip in enumerate(clips):
+        rng = np.random.default_rng([seed, 16, i])
+        talk = talks.about(i, rng) if rng.random() < share else None
+        if talk is not None:
+            samples.append(
+                token_sample(
+                    processor,
+                    talk.messages(**prompt_pieces(clip.inputs)),
+                    clip.inputs,
+                    verdict_weight=verdict_weight,
+                    sample_id=f"{clip.drill.sample_id}/{DIALOGUE}",
+                )
+            )
+    return samples
