@@ -11,6 +11,7 @@ from scipy.stats import spearmanr
 from assistant.pose.normalise import PERCEPTION_FPS
 from assistant.proficiency.stage1 import heaviest_windows
 from data_prep.drills.records import Drill
+from eval.moments import chance_recall, error_recall, spread_recall
 
 ERROR_SHARE = 0.5  # of the step or of the fault that must lie in the other
 
@@ -70,26 +71,6 @@ def step_weights(
     step = np.minimum(np.searchsorted(ends, seconds, side="right"), len(ends) - 1)
     total = np.bincount(step, weights, minlength=len(ends))
     return total / np.maximum(np.bincount(step, minlength=len(ends)), 1)
-
-
-def error_recall(attention: np.ndarray, errors: np.ndarray) -> float:
-    """|e and e_hat| / l: e_hat are the l steps with most attention, l the number of errors."""
-    count = int(errors.sum())
-    chosen = np.argsort(-attention, kind="stable")[:count]
-    return float(errors[chosen].sum() / count)
-
-
-def spread_recall(errors: np.ndarray) -> float:
-    """Recall of l steps spread evenly over the clip."""
-    count = int(errors.sum())
-    chosen = ((np.arange(count) + 0.5) * len(errors) / count).astype(int)
-    return float(errors[chosen].sum() / count)
-
-
-def chance_recall(errors: np.ndarray, among: np.ndarray) -> float:
-    """Expected recall of l random steps `among` [n] bool; all of them where there are fewer."""
-    count = int(errors.sum())
-    return float(errors[among].sum() * min(1.0, count / max(int(among.sum()), 1)) / count)
 
 
 def moment_hit(

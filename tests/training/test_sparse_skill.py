@@ -23,6 +23,7 @@ from assistant.proficiency.sparse_skill import (
 from assistant.video.encoder import VideoEncoder
 from data_prep.drills.records import Drill
 from data_prep.drills.simulate import simulate_many
+from eval.moments import chance_recall, error_recall, spread_recall
 from training.moment_figures import interval
 from training.recipe import load_recipe
 from training.run import WORK, Run
@@ -37,12 +38,9 @@ from training.sparse_skill_losses import (
 )
 from training.sparse_skill_metrics import (
     Steps,
-    chance_recall,
     clip_steps,
-    error_recall,
     error_table,
     spearman,
-    spread_recall,
     step_weights,
 )
 

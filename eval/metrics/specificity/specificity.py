@@ -1,0 +1,11 @@
+"""Specificity of coaching texts, by rubric."""
+
+from eval.metrics import rubric
+
+
+class Specificity(rubric.RubricMetric):
+    """How much a text is about one performance, 0 to 1: an offline word proxy, or with `endpoint`
+    and `model` a language model's 1 to 5 laid on 0 to 1. An empty text scores 0."""
+
+    RUBRIC = "specificity"
+    SOURCE = "prompts/templates/judge_system.jinja; docs/metrics.md"
