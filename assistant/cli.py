@@ -21,6 +21,7 @@ INTERRUPTED: Final = 130
 # name: ("module:object", what it does in one line)
 COMMANDS: Final = {
     "coach": ("assistant.coach_cli:app", "Coach one or several clips: videos or pose files."),
+    "batch": ("assistant.batch_cli:app", "Coach every clip of a dataset."),
     "serve": ("assistant.serving.cli:app", "Serve chats about clips over HTTP."),
     "data": ("data_prep.cli:app", "Make and check data sets."),
     "train": ("training.cli:app", "Train a recipe's stages."),

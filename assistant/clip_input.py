@@ -81,7 +81,7 @@ def load_clip(clip: Path | None, views: dict[str, Path], pose: Path | None) -> C
         raise PoiseError("no clip", got="no file", expected=_ACCEPTED, remedy="name one")
     films = {view: films[view] for view in _known_views(films)}
     for film in films.values():
-        _check_video(film)
+        check_video(film)
     if pose is not None and pose.suffix.lower() in VIDEO_SUFFIXES:
         raise PoiseError(
             f"cannot use {pose} as a pose",
@@ -210,7 +210,8 @@ def _known_views(films: dict[str, Path]) -> list[str]:
     return [view for view in VIEWS if view in films]
 
 
-def _check_video(path: Path) -> None:
+def check_video(path: Path) -> None:
+    """Raise PoiseError unless `path` is a video that is long enough to show a movement."""
     from assistant.video import decode
 
     check_file(path, "video")

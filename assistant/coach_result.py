@@ -39,12 +39,14 @@ class CoachInput:
         pose: the learner's motion.
         views: view name to film; a film whose pictures the video encoder does not know is not used.
         gaze: where the eyes look, [F, 2] degrees (left and up positive) over the clip's seconds.
+        film_start: seconds of the films at which the clip begins.
     """
 
     clip_id: str
     pose: PoseSequence
     views: Mapping[str, Path] = field(default_factory=dict)
     gaze: Stream | None = None
+    film_start: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -161,6 +161,10 @@ class SampleTable:
         base = None if clean is None else unpack_integers(clean["joints"])[0]
         return _decode_pose(packed["pose"], base)
 
+    def sample(self, row: int) -> dict[str, Any]:
+        """The whole record of a row."""
+        return _decode(self._rows[row])
+
 
 def read_info(folder: Path) -> dict[str, Any]:
     """The dataset's `poise.json`: schema_version, rows, sha256, preset, noise, seed.

@@ -1,7 +1,10 @@
-"""Checks on files that the user names."""
+"""Checks on files that the user names, and writing that a kill cannot halve."""
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -82,3 +85,44 @@ def write_text(path: Path, text: str) -> None:
             got=(fault.strerror or str(fault)).lower(),
             remedy="name a file in a writable folder",
         ) from fault
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the list of names of a folder, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked(path: Path, what: str) -> Iterator[FileIO]:
+    """Open a file to append without buffer, made where missing, and keep other runs away from it.
+
+    The lock ends with the block or with the process, however that dies.
+
+    Args:
+        what: what cannot be done when it is taken, for the message.
+
+    Raises:
+        PoiseError: another run has it, or it cannot be written.
+    """
+    import fcntl
+
+    try:
+        file = path.open("ab", buffering=0)
+    except OSError as fault:
+        raise PoiseError(
+            what,
+            got=(fault.strerror or str(fault)).lower(),
+            remedy="name a file in a writable folder",
+        ) from fault
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as fault:
+            raise PoiseError(
+                what, got="another run that writes there", remedy="wait for it to end"
+            ) from fault
+        yield file

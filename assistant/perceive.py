@@ -29,7 +29,7 @@ def perceive(
         PoiseError: an activity that the model does not know.
     """
     poses = [normalise(clip.pose) for clip in clips]
-    sources = [perception.stream_source(clip.views, clip.gaze) for clip in clips]
+    sources = [perception.stream_source(clip.views, clip.gaze, clip.film_start) for clip in clips]
     assessments = perception.assessor.assess_many(poses, activity=activity, sources=sources)
     seen: list[Judged | NotJudged] = []
     for clip, pose, found in zip(clips, poses, assessments, strict=True):
@@ -93,4 +93,7 @@ def _watch(
         return None, ()
     from assistant.video.views import view_features
 
-    return view_features(perception.video_encoder, clip.views, (window.start, window.end))
+    start = clip.film_start
+    return view_features(
+        perception.video_encoder, clip.views, (start + window.start, start + window.end)
+    )

@@ -72,12 +72,12 @@ class Perception:
         return 8 if self.video_encoder is None else self.video_encoder.width
 
     def stream_source(
-        self, views: Mapping[str, Path], gaze: "Stream | None" = None
+        self, views: Mapping[str, Path], gaze: "Stream | None" = None, film_start: float = 0.0
     ) -> "StreamSource | None":
         """Where Stage 1 finds a clip's streams beside the pose; None for a pose alone.
 
         Films are read when the active span is known, and densely only if a few frames of it look
-        like what the video encoder was trained on.
+        like what the video encoder was trained on. The clip begins at second `film_start` of them.
         """
         if gaze is None and (not views or self.video_encoder is None):
             return None
@@ -87,7 +87,9 @@ class Perception:
 
             found = {} if gaze is None else {"gaze": gaze}
             if views and self.video_encoder is not None:
-                found |= dense_streams(self.video_encoder, views, span)
+                filmed = (film_start + span[0], film_start + span[1])
+                seen = dense_streams(self.video_encoder, views, filmed)
+                found |= {name: replace(stream, start=span[0]) for name, stream in seen.items()}
             return found
 
         return streams

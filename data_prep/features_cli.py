@@ -38,9 +38,9 @@ def features(
     folder = features_folder(output.resolve(), sha)
     source = str(Path(encoder).resolve()) if encoder and Path(encoder).is_dir() else encoder
     if ray is not None:
-        from data_prep.features_ray import on_cluster
+        from data_prep.features_ray import by_cluster
 
-        outcomes = on_cluster(items, source, folder, ray, workers)
+        outcomes = by_cluster(items, source, folder, ray, workers)
     else:
         count = min(workers or os.cpu_count() or 1, len(items))
         outcomes = in_processes(items, source, folder, count)

@@ -4,12 +4,12 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 from assistant.errors import PoiseError
+from assistant.files import locked
 from assistant.processes import worker_pool
 from data_prep.features import Extractor, Item, Outcome, write_whole
 
@@ -43,7 +43,9 @@ def extract(
     failed: list[Outcome] = []
     done: list[Item] = []
     workers: set[str] = set()
-    with _only_run(folder):
+    with locked(folder / LOCK, f"cannot write features into {folder}"):
+        for part in folder.glob(".*.part"):  # of a run that was killed
+            part.unlink(missing_ok=True)
         for number, outcome in enumerate(outcomes, 1):
             workers.add(outcome.worker)
             if outcome.status == "failed":
@@ -101,25 +103,6 @@ def _start_worker(encoder: str | None, folder: str, threads: int) -> None:
 def _work(item: Item) -> Outcome:
     assert _extractor is not None
     return _extractor(item)
-
-
-@contextmanager
-def _only_run(folder: Path) -> Iterator[None]:
-    """Keep a second run out, and clear what a killed one left. The lock dies with its process."""
-    import fcntl
-
-    with (folder / LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as fault:
-            raise PoiseError(
-                f"cannot write features into {folder}",
-                got="another run that writes there",
-                remedy="wait for it to end",
-            ) from fault
-        for part in folder.glob(".*.part"):
-            part.unlink(missing_ok=True)
-        yield
 
 
 def _failure(outcome: Outcome) -> dict[str, str]:

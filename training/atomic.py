@@ -6,16 +6,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from assistant.files import sync
+
 PART = ".part"
-
-
-def sync(path: Path) -> None:
-    """Wait until a file, or the list of names of a folder, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:

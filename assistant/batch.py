@@ -1,0 +1,259 @@
+"""Feedback for a whole dataset: what a worker does with some clips, on this machine or another.
+
+    poise batch runs/set -o runs/feedback.jsonl [--engine vllm] [--ray HOST:6379]
+
+`BatchWorker` takes row numbers and gives an `Outcome` for each: the record of `poise coach --json`,
+by the same pipeline, or why there is none. A clip that fails takes no other clip with it.
+"""
+
+import json
+import os
+import platform
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import quote
+
+from assistant.errors import PoiseError
+
+if TYPE_CHECKING:
+    from assistant.clip_input import PoseResult
+    from assistant.coach import Coach
+    from assistant.coach_result import CoachInput, CoachResult
+
+T = TypeVar("T")
+# Most pieces that a cluster is given: each is kept when it comes back, so small ones lose little.
+MOST_PIECES: Final = 8192
+
+
+@dataclass(frozen=True)
+class BatchSettings:
+    """What is done with every clip; paths are absolute, so that they hold in every process.
+
+    Attributes:
+        dataset: folder of samples.
+        model: folder of a checkpoint; None for the shipped one.
+        model_sha256: of that checkpoint, which every machine must have.
+        engine: what runs the language model.
+        activity: judge all clips as this; None finds it out.
+        seed: recorded, and used where an engine samples.
+        gaze: read the samples' gaze where they have it.
+        corrections: folder for the corrected motions; None leaves them out.
+        pose_model: a MediaPipe `.task` file, for clips without a pose.
+    """
+
+    dataset: str
+    model: str | None
+    model_sha256: str
+    engine: str
+    activity: str | None = None
+    seed: int = 0
+    gaze: bool = False
+    corrections: str | None = None
+    pose_model: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A clip's record, or None and the reason; and by which process."""
+
+    sample_id: str
+    record: dict[str, Any] | None
+    reason: str = ""
+    worker: str = field(default_factory=lambda: f"{platform.node()}:{os.getpid()}")
+
+
+class BatchWorker:
+    """Row numbers to outcomes: the code that every machine runs.
+
+    Args:
+        settings: of the run.
+        coach: the pipeline; None loads it.
+
+    Raises:
+        PoiseError: no such checkpoint, engine, activity or dataset, or another checkpoint than the
+            run's.
+    """
+
+    def __init__(self, settings: BatchSettings, coach: "Coach | None" = None) -> None:
+        from assistant.coach import Coach
+        from assistant.dataset import SampleTable
+
+        self._settings = settings
+        self._table = SampleTable(Path(settings.dataset))
+        self._coach = coach or Coach.from_pretrained(settings.model, engine=settings.engine)
+        self._coach.check_activity(settings.activity)
+        sha = self._coach.identity["model_sha256"]
+        if sha != settings.model_sha256:
+            raise PoiseError(
+                "this machine has another model", got=sha, expected=settings.model_sha256
+            )
+        self._seen: tuple[object, PoseResult] | None = None
+
+    def __call__(self, rows: Sequence[int]) -> list[Outcome]:
+        """Coach some clips together; an outcome for each row, in their order."""
+        samples = [self._table.sample(row) for row in rows]
+        outcomes: dict[str, Outcome] = {}
+        clips: list[tuple[CoachInput, PoseResult]] = []
+        for sample in samples:
+            found = _attempt(partial(self._load, sample))
+            if isinstance(found, str):
+                outcomes[sample["sample_id"]] = Outcome(sample["sample_id"], None, found)
+            else:
+                clips.append(found)
+        outcomes |= {outcome.sample_id: outcome for outcome in self._coach_all(clips)}
+        return [outcomes[sample["sample_id"]] for sample in samples]
+
+    def _coach_all(self, clips: "Sequence[tuple[CoachInput, PoseResult]]") -> list[Outcome]:
+        """Decode the clips together; one by one where that fails, so that only the bad one is out.
+
+        The answers are the same either way.
+        """
+        if not clips:
+            return []
+        found = _attempt(partial(self._records, clips), told=len(clips) == 1)
+        if not isinstance(found, str):
+            return [
+                Outcome(given.clip_id, record)
+                for (given, _), record in zip(clips, found, strict=True)
+            ]
+        if len(clips) == 1:
+            return [Outcome(clips[0][0].clip_id, None, found)]
+        return [outcome for clip in clips for outcome in self._coach_all([clip])]
+
+    def _records(self, clips: "Sequence[tuple[CoachInput, PoseResult]]") -> list[dict[str, Any]]:
+        from assistant.feedback import validate
+
+        settings = self._settings
+        results = self._coach.coach_many(
+            [given for given, _ in clips], activity=settings.activity, seed=settings.seed
+        )
+        records = []
+        for result, (_, resolved) in zip(results, clips, strict=True):
+            record = result.feedback.to_json()
+            if resolved.quality is not None:
+                record["provenance"]["triangulation"] = resolved.quality.to_json()
+            self._keep_correction(result, record)
+            validate(record)
+            records.append(record)
+        return records
+
+    def _keep_correction(self, result: "CoachResult", record: dict[str, Any]) -> None:
+        """Write the corrected motion, where wanted; `record` is told where it lies."""
+        from assistant.pose.read import write_pose
+
+        if self._settings.corrections is None or result.correction is None:
+            return
+        name = f"{quote(record['clip']['id'], safe='')}.npz"
+        path = Path(self._settings.corrections) / name
+        write_pose(path, result.correction)
+        record["correction"]["pose"] = str(path)
+
+    def _load(self, sample: dict[str, Any]) -> "tuple[CoachInput, PoseResult]":
+        """A sample as the pipeline takes it.
+
+        Raises:
+            PoiseError: a film that cannot be read, or nothing that shows the body.
+        """
+        from assistant.clip_input import PoseResult, check_video
+        from assistant.coach_result import CoachInput
+        from assistant.proficiency.streams import Stream
+
+        folder = Path(self._settings.dataset)
+        films = {view: folder / path for view, path in (sample["views"] or {}).items()}
+        for film in films.values():
+            check_video(film)
+        start = 0.0 if sample["span"] is None else float(sample["span"][0])
+        if sample["pose"] is not None:
+            resolved = PoseResult(sample["pose"])
+        else:
+            resolved = self._estimated(sample, films)
+        gaze = None
+        if self._settings.gaze and sample["gaze"] is not None:
+            gaze = Stream(sample["gaze"], len(sample["gaze"]) / resolved.pose.duration)
+        given = CoachInput(sample["sample_id"], resolved.pose, films, gaze, start)
+        return given, resolved
+
+    def _estimated(self, sample: dict[str, Any], films: dict[str, Path]) -> "PoseResult":
+        """The pose over the sample's span, from its films; those of a take are read once."""
+        from assistant.clip import Clip
+        from assistant.clip_input import load_cameras, resolve_pose
+
+        if not films:
+            raise PoiseError(
+                f"nothing to see of {sample['sample_id']}",
+                got="neither a pose nor a film",
+                expected="one of them",
+            )
+        calibration = sample["calibration"] if len(set(films) - {"ego"}) > 1 else None
+        take = (films, calibration)
+        if self._seen is None or self._seen[0] != take:
+            clip, model = Clip(sample["sample_id"], films), self._settings.pose_model
+            cameras = None
+            if calibration is not None:
+                cameras = load_cameras(clip, Path(self._settings.dataset) / calibration)
+            whole = resolve_pose(
+                clip, cameras=cameras, pose_model=None if model is None else Path(model)
+            )
+            self._seen = (take, whole)
+        whole = self._seen[1]
+        if sample["span"] is None:
+            return whole
+        return replace(whole, pose=whole.pose.crop(*map(float, sample["span"])))
+
+
+class JsonBatchWorker:
+    """A `BatchWorker` of text, for the machines of a cluster."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        import torch
+
+        torch.set_num_threads(1)
+        self._worker = BatchWorker(BatchSettings(**settings))
+
+    def __call__(self, text: str) -> str:
+        """[row, ...] -> [outcome, ...]."""
+        return json.dumps([asdict(outcome) for outcome in self._worker(json.loads(text))])
+
+
+def here(settings: BatchSettings, pieces: Sequence[Sequence[int]]) -> Iterator[list[Outcome]]:
+    """Outcomes of pieces of the dataset, in their order, by this process."""
+    from assistant.progress import quiet_libraries
+
+    with quiet_libraries():
+        worker = BatchWorker(settings)
+    yield from map(worker, pieces)
+
+
+def by_cluster(
+    settings: BatchSettings, pieces: Sequence[Sequence[int]], address: str, workers: int | None
+) -> Iterator[list[Outcome]]:
+    """The same in the order in which they come; address, workers, errors as for `on_cluster`."""
+    from assistant.cluster import on_cluster
+
+    found = on_cluster(
+        JsonBatchWorker,
+        {"settings": asdict(settings)},
+        [json.dumps(list(piece)) for piece in pieces],
+        address=address,
+        workers=workers,
+        blocks=MOST_PIECES,
+    )
+    for text in found:
+        yield [Outcome(**record) for record in json.loads(text)]
+
+
+def _attempt(work: Callable[[], T], *, told: bool = True) -> T | str:
+    """What the work gives, or why it failed; `told` writes an unforeseen fault to the log."""
+    try:
+        return work()
+    except PoiseError as fault:
+        return str(fault)
+    except Exception as fault:
+        if told:
+            traceback.print_exc(file=sys.stderr)
+        return f"{type(fault).__name__}: {fault}"
