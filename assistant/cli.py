@@ -22,6 +22,7 @@ INTERRUPTED: Final = 130
 COMMANDS: Final = {
     "coach": ("assistant.coach_cli:app", "Coach one or several clips: videos or pose files."),
     "batch": ("assistant.batch_cli:app", "Coach every clip of a dataset."),
+    "demos": ("assistant.demos.cli:app", "Build, grow, list and search expert libraries."),
     "serve": ("assistant.serving.cli:app", "Serve chats about clips over HTTP."),
     "data": ("data_prep.cli:app", "Make and check data sets."),
     "train": ("training.cli:app", "Train a recipe's stages."),

@@ -79,15 +79,22 @@ class Coach:
 
     @classmethod
     def from_pretrained(
-        cls, folder: str | Path | None = None, *, engine: str = DEFAULT_ENGINE, **settings: Any
+        cls,
+        folder: str | Path | None = None,
+        *,
+        engine: str = DEFAULT_ENGINE,
+        library: Path | None = None,
+        **settings: Any,
     ) -> "Coach":
         """Load every part of a checkpoint folder, by default the one that ships with Poise.
 
         Args:
             engine: what runs the language model, one of `assistant.engine.choose.ENGINES`.
+            library: folder of demonstrations in place of the checkpoint's.
             settings: of that engine.
         """
         checkpoint = Checkpoint.open(None if folder is None else Path(folder))
+        demonstrations = _library(checkpoint, library)
         with quiet_libraries():
             loaded = load_engine(engine, checkpoint.folder / LANGUAGE_FOLDER, **settings)
             return cls(
@@ -95,7 +102,7 @@ class Coach:
                 engine=loaded,
                 config=loaded.config,
                 perception=Perception.from_pretrained(checkpoint.folder),
-                library=Library.load(checkpoint.folder / LIBRARY_FOLDER),
+                library=demonstrations,
                 experts=Experts.load(checkpoint.folder),
             )
 
@@ -246,7 +253,7 @@ class Coach:
         return frames
 
     def _retrieve(self, item: Judged, text: str) -> list[Ranked]:
-        candidates = self.library.of_activity(item.assessment.activity)
+        candidates = self.library.candidates(item.assessment.activity, item.window.joints)
         prompt = retrieval_prompt(
             item.inputs, text, item.codes.tolist(), fused_video=self.fused_video
         )
@@ -278,6 +285,18 @@ class Coach:
                 )
             )
         return found
+
+
+def _library(checkpoint: Checkpoint, folder: Path | None) -> Library:
+    """The checkpoint's own demonstrations, or those in another folder."""
+    if folder is None:
+        return Library.load(checkpoint.folder / LIBRARY_FOLDER)
+    from assistant.demos.store import DemoStore, open_library
+
+    library = open_library(folder)
+    if isinstance(library, DemoStore):
+        library.check_encoding(checkpoint.sha256())
+    return library
 
 
 def used_views(clip: CoachInput, found: Assessment, video_views: Sequence[str]) -> list[str]:

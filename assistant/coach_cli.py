@@ -52,6 +52,10 @@ def coach(
     engine: Annotated[
         str, typer.Option(help=f"What runs the language model: {' or '.join(ENGINES)}.")
     ] = DEFAULT_ENGINE,
+    library: Annotated[
+        Path | None,
+        typer.Option(help="Take demonstrations from this library of `poise demos` instead."),
+    ] = None,
     pose_model: Annotated[
         Path | None, typer.Option(help="A MediaPipe .task file for newer MediaPipe versions.")
     ] = None,
@@ -80,7 +84,7 @@ def coach(
         _check_names(loaded, paths)
     from assistant.coach import Coach
 
-    coach_ = Coach.from_pretrained(model, engine=engine)
+    coach_ = Coach.from_pretrained(model, engine=engine, library=library)
     coach_.check_activity(activity)
     for clip in loaded:
         _coach_one(coach_, clip, cameras, activity, as_json, report, seed, pose_model)
@@ -127,10 +131,13 @@ def write_files(
     folder: Path, clip: "Clip", resolved: "PoseResult", result: "CoachResult", record: dict
 ) -> Path:
     """The corrected pose and the HTML report; `record` is told where the pose lies."""
+    from assistant.coach_result import N_DEMONSTRATIONS
+    from assistant.demos.thumbnail import thumbnail
     from assistant.pose.read import write_pose
     from assistant.web.report import report_name, write_report
 
     pictures = strip_frames(clip, resolved, result.window)
+    shown = [thumbnail(r.demonstration) for r in result.ranked[:N_DEMONSTRATIONS]]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -147,6 +154,7 @@ def write_files(
             demonstration=result.demonstration,
             correction=result.correction,
             frames=pictures,
+            thumbnails=shown,
         )
     except PoiseError:
         path.unlink(missing_ok=True)

@@ -201,15 +201,15 @@ def _demonstrations(
     rows = []
     for entry in ranked:
         shown = entry.demonstration
-        step = round(shown.fps / WINDOW_FPS)
         rows.append(
             {
                 "id": shown.demonstration_id,
                 "start": shown.start,
                 "end": shown.end,
                 "log_likelihood": entry.log_likelihood,
-                "pa_mpjpe_mm": float(pa_mpjpe(shown.joints[::step], item.window.joints).mean()),
+                "pa_mpjpe_mm": float(pa_mpjpe(shown.window, item.window.joints).mean()),
                 "fixes": [r for r in shown.correct_regions if r in criticised],
+                "licence": shown.licence,
             }
         )
     return rows

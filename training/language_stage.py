@@ -14,6 +14,7 @@ from assistant.checkpoint import (
     LIBRARY_FOLDER,
     Checkpoint,
 )
+from assistant.demos.cut import with_unconditional
 from assistant.demos.library import Library
 from assistant.engine.base import GenerationOptions
 from assistant.engine.transformers_engine import TransformersEngine
@@ -47,7 +48,6 @@ from training.language_samples import (
     retrieval_messages,
     token_sample,
 )
-from training.library import with_unconditional
 from training.pretraining import PRETRAINED, load_processor
 from training.proficiency import fit_temperature
 from training.progress import Progress
@@ -223,7 +223,8 @@ def finish(
     merged.save_pretrained(fresh)
     processor.save_pretrained(fresh)
     install(fresh, run.folder / LANGUAGE_FOLDER)
-    with_unconditional(library, engine).save(run.folder / LIBRARY_FOLDER)
+    rated = with_unconditional(library.items, engine, merged.config)
+    Library(rated).save(run.folder / LIBRARY_FOLDER)
     Checkpoint(run.folder, f"poise-{run.recipe.name}", LEVEL_BASIS).write()
 
 

@@ -1,23 +1,36 @@
-"""The expert library: windows of expert performances, one Parquet table and one npz of poses.
+"""The expert library: windows of expert performances that are filtered, searched and shown.
 
-Written once by `poise train`; later it moves into an embedded store.
+A checkpoint's library is written once by `poise train`: one Parquet table and one npz of poses,
+the same bytes from the same seed. One's own library is a store that grows (`assistant.demos.store`)
+and answers the same questions; its `open_library` opens either.
 """
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from zipfile import BadZipFile
 
 import numpy as np
 
 from assistant.clip import PoseSequence
+from assistant.demos.choice import Choice
+from assistant.demos.embedding import embed
 from assistant.errors import PoiseError
+from assistant.tasks.window import WINDOW_FPS
 
 TABLE, POSES = "library.parquet", "library.npz"
 # Stored poses are whole tenths of a millimetre: far below any error of a pose, and small.
 UNITS_PER_METRE = 10_000
+# Of what `poise train` simulates.
+SIMULATED_LICENCE: Final = "Apache-2.0"
+# So many are scored by the language model at most; of a larger library the nearest.
+MOST_CANDIDATES: Final = 512
+_SNAPSHOT_COLUMNS: Final = (
+    "demonstration_id", "activity", "start", "end", "level", "unconditional", "fps",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -28,32 +41,47 @@ class Demonstration:
         demonstration_id: unique name.
         activity: what is shown.
         start, end: seconds inside the expert's own clip.
-        level: the expert's level name.
+        level: the expert's level name; None where nobody has stated it.
         correct_regions: regions done correctly in it.
         joints: [n, 17, 3] metres, root-centred and heading-normalised, at `fps`.
         codes: [frames, tokens] of the correction window's frames.
         unconditional: mean log-likelihood of the codes without any clip.
+        licence: under which it may be shown; None where nobody has stated it.
+        source: where the pose is from, as in `PoseSequence`.
+        origin: the film, pose file or data set that it was cut from.
+        note: what its owner says of it.
+        thumbnail: a JPEG picture; None where it is drawn from the pose.
     """
 
     demonstration_id: str
     activity: str
     start: float
     end: float
-    level: str
+    level: str | None
     correct_regions: tuple[str, ...]
     joints: np.ndarray
     fps: float
     codes: np.ndarray
     unconditional: float
+    licence: str | None = SIMULATED_LICENCE
+    source: str = "simulated"
+    origin: str = ""
+    note: str = ""
+    thumbnail: bytes | None = field(default=None, repr=False)
+
+    @property
+    def window(self) -> np.ndarray:
+        """[10, 17, 3] frames of the correction window, those that the codes stand for."""
+        return self.joints[:: round(self.fps / WINDOW_FPS)]
 
     def pose(self) -> PoseSequence:
         """The window as a pose sequence centred on the pelvis."""
         confidence = np.ones(self.joints.shape[:2], dtype=np.float32)
-        return PoseSequence(self.joints, confidence, self.fps, source="simulated", world=False)
+        return PoseSequence(self.joints, confidence, self.fps, source=self.source, world=False)
 
 
 class Library:
-    """All demonstrations, in a fixed order."""
+    """Demonstrations in a fixed order, in memory."""
 
     def __init__(self, items: Sequence[Demonstration]) -> None:
         self.items = list(items)
@@ -63,7 +91,34 @@ class Library:
 
     def of_activity(self, activity: str) -> list[Demonstration]:
         """The demonstrations of one activity; empty when there is none."""
-        return [item for item in self.items if item.activity == activity]
+        return self.select(Choice(activity=activity))
+
+    def select(self, choice: Choice, limit: int | None = None) -> list[Demonstration]:
+        """The demonstrations that `choice` allows, in order, at most `limit`."""
+        return [item for item in self.items if choice.allows(item)][:limit]
+
+    def nearest(self, window: np.ndarray, choice: Choice, limit: int) -> list[Demonstration]:
+        """Of those that `choice` allows the `limit` nearest by their embedding, nearest first.
+
+        Args:
+            window: [10, 17, 3] as `WindowFrames.joints`.
+        """
+        allowed = [i for i, item in enumerate(self.items) if choice.allows(item)]
+        if not allowed:
+            return []
+        distance = ((self._embeddings[allowed] - embed(window)) ** 2).sum(-1)
+        return [self.items[allowed[i]] for i in np.argsort(distance, kind="stable")[:limit]]
+
+    def candidates(self, activity: str, window: np.ndarray) -> list[Demonstration]:
+        """What the language model ranks: all of the activity, or the nearest of very many."""
+        found = self.select(Choice(activity=activity), MOST_CANDIDATES + 1)
+        if len(found) <= MOST_CANDIDATES:
+            return found
+        return self.nearest(window, Choice(activity=activity), MOST_CANDIDATES)
+
+    @cached_property
+    def _embeddings(self) -> np.ndarray:
+        return embed(np.stack([item.window for item in self.items]))  # [items, 204]
 
     def save(self, folder: Path) -> None:
         """Write both files.
@@ -80,8 +135,7 @@ class Library:
                 got="no demonstration",
                 remedy="simulate more performers for it (data.library_performers)",
             )
-        columns = ("demonstration_id", "activity", "start", "end", "level", "unconditional", "fps")
-        table = {name: [getattr(item, name) for item in self.items] for name in columns}
+        table = {name: [getattr(item, name) for item in self.items] for name in _SNAPSHOT_COLUMNS}
         table["correct_regions"] = [list(item.correct_regions) for item in self.items]
         folder.mkdir(parents=True, exist_ok=True)
         # Each file appears at once: a killed training leaves the old or the new one.

@@ -96,7 +96,7 @@ def load(
     pool.launch()
     leave_cores_to_workers(settings.workers)
     try:
-        given = {"adapters": dict(adapters)} if adapters else {}
+        given: dict[str, Any] = {"adapters": dict(adapters)} if adapters else {}
         coach = Coach.from_pretrained(model, engine=engine, **given)
         return Service(coach, settings, metrics, pool)
     except BaseException:

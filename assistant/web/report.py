@@ -17,7 +17,7 @@ from assistant.clip import PoseSequence
 from assistant.web import wording
 from assistant.web.animation import animation, demonstration_window
 from assistant.web.page import TEMPLATES, embed, joined_script, page_environment, write_page
-from assistant.web.strip import ReportFrame, data_url, person_box
+from assistant.web.strip import ReportFrame, data_url, jpeg_url, person_box
 from prompts.vocabulary import LEVELS, REGIONS
 
 __all__ = ["ReportFrame", "render_report", "report_name", "write_report"]
@@ -43,6 +43,7 @@ def write_report(
     demonstration: PoseSequence | None = None,
     correction: PoseSequence | None = None,
     frames: Sequence[ReportFrame] = (),
+    thumbnails: Sequence[bytes] = (),
 ) -> Path:
     """Write the report into `folder` (made if missing), atomically, and return its path.
 
@@ -54,6 +55,7 @@ def write_report(
             (then cropped here); it is spread over the correction's window.
         correction: the corrected pose over `feedback["correction"]`'s start to end.
         frames: video frames for the strip; of more than 24, every n-th is taken.
+        thumbnails: a JPEG picture of each of the record's demonstrations, or none at all.
 
     Raises:
         PoiseError: when the folder cannot be written; no partial file stays behind.
@@ -64,6 +66,7 @@ def write_report(
         demonstration=demonstration,
         correction=correction,
         frames=frames,
+        thumbnails=thumbnails,
     )
     path = Path(folder) / report_name(_clip_id(feedback))
     return write_page(page, path, "the report", "give a writable folder with --report DIR")
@@ -76,6 +79,7 @@ def render_report(
     demonstration: PoseSequence | None = None,
     correction: PoseSequence | None = None,
     frames: Sequence[ReportFrame] = (),
+    thumbnails: Sequence[bytes] = (),
 ) -> str:
     """The page as text; arguments as in `write_report`."""
     script, digest = joined_script([TEMPLATES / name for name in SCRIPTS])
@@ -112,6 +116,7 @@ def render_report(
             duration=learner.duration,
             fps=learner.fps,
             tracks=data["tracks"],
+            thumbnails=[Markup(jpeg_url(picture)) for picture in thumbnails],
             strip=[(frame.time, Markup(data_url(frame, box))) for frame in frames],
             charts=wording.measurement_charts(feedback.get("measurements") or []),
             data=embed(data),

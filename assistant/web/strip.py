@@ -99,10 +99,22 @@ def person_box(frames: Sequence[ReportFrame]) -> tuple[int, int, int, int] | Non
 
 
 def data_url(frame: ReportFrame, box: tuple[int, int, int, int] | None = None) -> str:
-    """The frame's `box`, at most LONG_SIDE pixels on its long side, with its skeleton."""
+    """`jpeg` as a data URL."""
+    return jpeg_url(jpeg(frame, box))
+
+
+def jpeg_url(picture: bytes) -> str:
+    """A JPEG picture as a data URL."""
+    return "data:image/jpeg;base64," + base64.b64encode(picture).decode("ascii")
+
+
+def jpeg(
+    frame: ReportFrame, box: tuple[int, int, int, int] | None = None, long_side: int = LONG_SIDE
+) -> bytes:
+    """The frame's `box`, at most `long_side` pixels on its long side, with its skeleton."""
     left, top, right, bottom = box or (0, 0, frame.image.shape[1], frame.image.shape[0])
     image = Image.fromarray(frame.image[top:bottom, left:right])
-    scale = min(1.0, LONG_SIDE / max(image.size))
+    scale = min(1.0, long_side / max(image.size))
     if scale < 1:
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         image = image.resize(size, Image.Resampling.LANCZOS)
@@ -111,4 +123,4 @@ def data_url(frame: ReportFrame, box: tuple[int, int, int, int] | None = None) -
         draw_skeleton(image, points * scale)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return buffer.getvalue()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from assistant.demos.cut import with_unconditional
 from assistant.demos.library import Library
 from assistant.errors import PoiseError
 from assistant.model.processing_poise import IGNORED, ModelInputs, PoiseProcessor
@@ -40,7 +41,7 @@ from training.language_samples import (
     twin_window,
 )
 from training.language_stage import by_task, multitask_samples
-from training.library import build_library, with_unconditional
+from training.library import build_library
 from training.run import learner_poses
 
 
@@ -141,11 +142,12 @@ class CountingEngine:
 
 def test_unconditional_likelihoods_are_means_per_token(library: Library) -> None:
     engine: Any = CountingEngine()
-    rated = with_unconditional(library, engine)
+    config: Any = CountingEngine.model.config
+    rated = with_unconditional(library.items, engine, config)
     tokens = 10 * (3 + 1) + 1
     expected = [-0.1 - i / tokens for i in range(len(library))]
-    assert [item.unconditional for item in rated.items] == pytest.approx(expected)
-    assert [item.demonstration_id for item in rated.items] == [
+    assert [item.unconditional for item in rated] == pytest.approx(expected)
+    assert [item.demonstration_id for item in rated] == [
         item.demonstration_id for item in library.items
     ]
 
