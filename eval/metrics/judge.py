@@ -52,13 +52,14 @@ def judge(rubric: str, texts: Sequence[str], settings: JudgeSettings) -> dict[st
     form = {"name": "rating", "schema": dict(JUDGE_SCHEMA), "strict": True}
 
     def ask(text: str) -> float | str:
-        reply = client.chat.completions.create(
-            model=settings.model,
-            messages=render_judge_request(rubric, text),  # type: ignore[arg-type]
-            temperature=0.0,
-            max_tokens=200,
-            response_format={"type": "json_schema", "json_schema": form},  # type: ignore[typeddict-item]
-        )
+        request: dict[str, Any] = {
+            "model": settings.model,
+            "messages": render_judge_request(rubric, text),
+            "temperature": 0.0,
+            "max_tokens": 200,
+            "response_format": {"type": "json_schema", "json_schema": form},
+        }
+        reply = client.chat.completions.create(**request)
         try:
             score = parse_judge_json(reply.choices[0].message.content or "")
         except ValueError as fault:
