@@ -10,6 +10,7 @@ import typer
 from eval.calibration_cli import calibration
 from eval.output import check_writable, finish
 from eval.proficiency_controls_cli import proficiency_controls
+from eval.score_cli import bertscore_baseline, score
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -118,6 +119,8 @@ def card(
 
 app.command("calibration")(calibration)
 app.command("proficiency-controls")(proficiency_controls)
+app.command("score")(score)
+app.command("bertscore-baseline")(bertscore_baseline)
 
 # Throws 0 to 19 may be looked at while the drill is designed.
 HELD_OUT_THROWS = (20, 59)

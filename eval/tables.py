@@ -194,3 +194,79 @@ def real_poses_table(result: Mapping[str, Any]) -> str:
             markdown(["answers", "how often"], spread),
         ]
     )
+
+
+# Key, digits, and what may stand beside it as (name, key); bottom of `score_table` and mini-test.
+TEXT_ROWS: Sequence[tuple[str, str, int]] = (
+    ("BERTScore F1", "bertscore_f1", 4),
+    ("BERTScore F1, rescaled", "bertscore_f1_rescaled", 4),
+    ("METEOR", "meteor", 4),
+    ("ROUGE-L", "rouge_l", 4),
+    ("BLEU-4", "bleu4", 4),
+    ("CIDEr-D", "cider", 4),
+    ("specificity", "specificity", 4),
+    ("actionability", "actionability", 4),
+)
+OTHER_ROWS: Sequence[tuple[str, str, int]] = (
+    ("level accuracy", "accuracy", 3),
+    ("level macro-F1", "macro_f1", 3),
+    ("level MAE", "mae", 3),
+    ("Spearman", "spearman", 3),
+    ("quadratic kappa", "quadratic_kappa", 3),
+    ("ECE", "ece", 3),
+    ("recall@k", "recall_at_k", 3),
+    ("median rank", "median_rank", 1),
+    ("PA-MPJPE (mm)", "pa_mpjpe", 1),
+    ("MPJPE (mm)", "mpjpe", 1),
+    ("velocity error (mm/s)", "velocity_error", 1),
+    ("bone-length drift (mm)", "bone_length_drift", 1),
+    ("region-polarity F1", "region_polarity_f1", 3),
+    ("format compliance", "format_compliance", 3),
+    ("error recall", "error_recall", 3),
+    ("hallucination rate", "hallucination_rate", 3),
+)
+BESIDE: Mapping[str, str] = {
+    "shuffled": "shuffled",
+    "majority": "majority",
+    "constant": "best constant",
+    "chance": "chance",
+    "of_references": "references' own",
+}
+
+
+def score_rows(result: Mapping[str, Any], rows: Sequence[tuple[str, str, int]]) -> list[list[str]]:
+    """Cells of the rows whose key is in the result: value with interval, what is beside it, n."""
+    found = []
+    for what, key, digits in rows:
+        if key not in result:
+            continue
+        value = with_interval(result[key], result.get("intervals", {}).get(key), digits)
+        beside = [
+            f"{name} {number(result[f'{key}_{part}'], digits)}"
+            for part, name in BESIDE.items()
+            if f"{key}_{part}" in result
+        ]
+        n = result.get(f"{key}_n", result.get("text_n", result.get("n")))
+        found.append([what, value, ", ".join(beside) or "no floor", number(n)])
+    return found
+
+
+def score_table(result: Mapping[str, Any]) -> str:
+    """The result of `poise eval score`, floors beside every row."""
+    rows = score_rows(result, (*TEXT_ROWS, *OTHER_ROWS))
+    table = markdown(["measure", "result [95%]", "beside it", "n"], rows)
+    return "\n".join([table, *text_notes(result)])
+
+
+def text_notes(result: Mapping[str, Any]) -> list[str]:
+    """Lines that name BERTScore's model, METEOR's synonyms and the boilerplate that was cut."""
+    notes = []
+    if "bertscore_hash" in result:
+        notes.append(f"BERTScore: {result['bertscore_hash']}, weights "
+                     f"{result['bertscore_model_sha256'][:12]}")  # fmt: skip
+    if "meteor_synonyms" in result:
+        notes.append(f"METEOR: synonyms {result['meteor_synonyms']}")
+    for side, cut in result.get("boilerplate", {}).items():
+        if any(cut):
+            notes.append(f"cut from all {side}: {' ... '.join(part for part in cut if part)!r}")
+    return notes

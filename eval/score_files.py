@@ -1,0 +1,152 @@
+"""Predictions and references from JSONL files, aligned by `id` (fields: docs/metrics.md)."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from assistant.errors import PoiseError
+from assistant.files import check_file
+from assistant.levels import N_LEVELS, level_index
+from eval.levels import NOT_JUDGED
+from eval.text_scores import commentary_text
+from prompts.parse import parse_feedback
+from prompts.vocabulary import POLARITIES, REGIONS
+
+Row = Mapping[str, Any]
+_LISTED: Final = 3  # ids named in a message
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """Rows of both files in the order of the references."""
+
+    predictions: list[dict[str, Any]]
+    references: list[dict[str, Any]]
+    folders: tuple[Path, Path]
+    sha256: tuple[str, str]
+
+    @property
+    def ids(self) -> list[str]:
+        return [str(row["id"]) for row in self.references]
+
+    def have(self, predicted: str, true: str | None) -> bool:
+        """Does any prediction carry one field, and every reference the other?"""
+        return any(predicted in row for row in self.predictions) and (
+            true is None or all(row.get(true) is not None for row in self.references)
+        )
+
+
+def read_aligned(predictions: Path, references: Path) -> Aligned:
+    """Both files, with `answer` read into level, text, regions and remarks where these are absent.
+
+    Raises:
+        PoiseError: a line that is no object with an id, an id twice, or ids of one file only.
+    """
+    said, true = _read(predictions, "predictions"), _read(references, "references")
+    missing, unknown = [i for i in true if i not in said], [i for i in said if i not in true]
+    if missing or unknown:
+        parts = [
+            f"{what}: {', '.join(ids[:_LISTED])}{' ...' if len(ids) > _LISTED else ''}"
+            for what, ids in (("without a prediction", missing), ("without a reference", unknown))
+            if ids
+        ]
+        raise PoiseError(
+            "predictions and references are not aligned",
+            got=f"{len(said)} predictions and {len(true)} references; {'; '.join(parts)}",
+            expected="the same ids in both; a clip without an answer is a line with its id alone",
+        )
+    return Aligned(
+        [_with_answer(said[i]) for i in true],
+        [_with_texts(row) for row in true.values()],
+        (predictions.parent, references.parent),
+        (_sha256(predictions), _sha256(references)),
+    )
+
+
+def read_level(row: Row) -> int:
+    """The level 0 to 3 of a row by name or number, NOT_JUDGED where it has none.
+
+    Raises:
+        PoiseError: another level.
+    """
+    level = row.get("level")
+    if level is None:
+        return NOT_JUDGED
+    if isinstance(level, str):
+        return level_index(level)
+    if isinstance(level, bool) or level not in range(N_LEVELS):
+        raise PoiseError(f"unknown level of {row['id']}", got=repr(level), expected="0 to 3")
+    return int(level)
+
+
+def read_regions(row: Row) -> list[str]:
+    """`region:polarity` of every region that is mentioned; polarities by name or number.
+
+    Raises:
+        PoiseError: an unknown region or polarity.
+    """
+    items = []
+    for region, polarity in (row.get("regions") or {}).items():
+        name = POLARITIES[polarity] if polarity in range(len(POLARITIES)) else polarity
+        if region not in REGIONS or name not in POLARITIES:
+            raise PoiseError(
+                f"unknown region or polarity of {row['id']}",
+                got=f"{region}: {polarity!r}",
+                expected=f"{', '.join(REGIONS)} with {', '.join(POLARITIES)}",
+            )
+        if name != POLARITIES[-1]:
+            items.append(f"{region}:{name}")
+    return items
+
+
+def _read(path: Path, what: str) -> dict[str, dict[str, Any]]:
+    check_file(path, what, "a JSONL file with one object a clip")
+    rows: dict[str, dict[str, Any]] = {}
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as fault:
+            raise PoiseError(f"no JSON in line {number} of {path}", got=str(fault)) from None
+        if not isinstance(row, dict) or row.get("id") is None:
+            raise PoiseError(
+                f"line {number} of {path} cannot be aligned", expected="an object with an id"
+            )
+        if str(row["id"]) in rows:
+            raise PoiseError(f"id {row['id']!r} stands twice in {path}", got=f"line {number}")
+        rows[str(row["id"])] = row
+    if not rows:
+        raise PoiseError(f"nothing to score in {path}", expected="one object a line")
+    return rows
+
+
+def _with_answer(row: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(row.get("answer"), str):
+        return row
+    parsed = parse_feedback(row["answer"])
+    read = {
+        "level": parsed.level,
+        "text": commentary_text(parsed.commentary),
+        "regions": {remark.region: remark.polarity for remark in parsed.remarks},
+        "remarks": [vars(remark) for remark in parsed.remarks],
+    }
+    return read | row
+
+
+def _with_texts(row: dict[str, Any]) -> dict[str, Any]:
+    if "texts" in row or not isinstance(row.get("text"), str):
+        return row
+    return row | {"texts": [row["text"]]}
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def texts_of(rows: Sequence[Row]) -> list[str]:
+    """The text of every row, "" where there is none."""
+    return [str(row.get("text") or "") for row in rows]
