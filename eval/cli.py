@@ -10,7 +10,7 @@ import typer
 from eval.calibration_cli import calibration
 from eval.output import check_writable, finish
 from eval.proficiency_controls_cli import proficiency_controls
-from eval.score_cli import bertscore_baseline, score
+from eval.score_cli import bertscore_baseline, compare, score
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -120,6 +120,7 @@ def card(
 app.command("calibration")(calibration)
 app.command("proficiency-controls")(proficiency_controls)
 app.command("score")(score)
+app.command("compare")(compare)
 app.command("bertscore-baseline")(bertscore_baseline)
 
 # Throws 0 to 19 may be looked at while the drill is designed.

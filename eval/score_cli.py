@@ -1,4 +1,4 @@
-"""`poise eval score` and `poise eval bertscore-baseline`."""
+"""`poise eval score`, `poise eval compare` and `poise eval bertscore-baseline`."""
 
 import json
 import sys
@@ -66,6 +66,24 @@ def score(
         log=lambda text: print(text, file=sys.stderr),
     )
     finish(result, as_json, output, tables.score_table(result))
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A.json")],
+    b: Annotated[Path, typer.Argument(metavar="B.json")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Also write the JSON here.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+) -> None:
+    """Paired tests, with intervals, between two results over the same samples."""
+    check_writable(output)
+    from eval import compare as comparison
+    from eval import tables
+
+    found = comparison.compare(comparison.read_result(a), comparison.read_result(b), seed=seed)
+    finish(found, as_json, output, tables.compare_table(found))
 
 
 def bertscore_baseline(

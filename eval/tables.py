@@ -270,3 +270,17 @@ def text_notes(result: Mapping[str, Any]) -> list[str]:
         if any(cut):
             notes.append(f"cut from all {side}: {' ... '.join(part for part in cut if part)!r}")
     return notes
+
+
+def compare_table(result: Mapping[str, Any]) -> str:
+    """The result of `poise eval compare`: both means, and every test of the difference."""
+    rows = []
+    for key, found in result["scores"].items():
+        for test in found["tests"]:
+            interval = (test["low"], test["high"])
+            rows.append(
+                [key, number(found["a"], 4), number(found["b"], 4)]
+                + [with_interval(test["difference"], interval, 4)]
+                + [number(test["p_value"], 4), number(test["n"]), test["test"]]
+            )
+    return markdown(["score", "A", "B", "A - B [95%]", "p", "n", "test"], rows)

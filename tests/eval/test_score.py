@@ -85,7 +85,7 @@ def test_every_metric_reads_its_fields_and_stands_beside_its_floor(
     assert result["mae_constant"] == pytest.approx(5 / 6)
     assert (result["spearman"], result["spearman_n"]) == (pytest.approx(1.0), N - 1)
     assert result["ece"] == pytest.approx(abs(0.7 - 2 / 6), abs=1e-6)
-    assert result["recall_at_k"] == pytest.approx(4 / 6)
+    assert result["recall_at_k"] == pytest.approx(3 / 6)
     assert result["recall_at_k_chance"] == pytest.approx(2 / 5)
     assert result["median_rank"] == pytest.approx(2.5)
     assert result["region_polarity_f1"] == pytest.approx(2 / 3)
