@@ -7,6 +7,7 @@ perceive -> label likelihoods -> commentary -> correction -> demonstrations -> f
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from assistant import __version__
+from assistant.answer import said_before_label, whole_answers
 from assistant.checkpoint import LANGUAGE_FOLDER, LIBRARY_FOLDER, Checkpoint
 from assistant.coach_result import (
     Answer,
@@ -31,23 +33,17 @@ from assistant.engine.choose import DEFAULT_ENGINE, load_engine
 from assistant.errors import PoiseError
 from assistant.evidence import Experts
 from assistant.feedback import Feedback
-from assistant.model.configuration_poise import PoiseConfig
+from assistant.model.configuration_poise import PoiseConfig, check_views
 from assistant.perceive import perceive, reassess
 from assistant.perception import Perception
 from assistant.pose.bones import bone_lengths, restore_bone_lengths
 from assistant.proficiency.assess import Assessment
 from assistant.progress import quiet_libraries
-from assistant.tasks.commentary import (
-    commentary_prompt,
-    label_continuations,
-    label_prompt,
-    level_probabilities,
-)
+from assistant.tasks.commentary import label_continuations, label_prompt, level_probabilities
 from assistant.tasks.correction import correction_prompt
 from assistant.tasks.retrieval import retrieval_prompt
 from assistant.timing import Timings
 from prompts.hashing import prompt_sha256
-from prompts.parse import format_label
 from prompts.vocabulary import LEVELS, VIEWS
 
 ABSTAIN = (
@@ -123,6 +119,22 @@ class Coach:
             "level_basis": self.checkpoint.level_basis,
         }
 
+    def look_at(self, views: Sequence[str]) -> None:
+        """Look at the films of these views alone, of those that the model knows; the others serve
+        only to find the pose.
+
+        Raises:
+            PoiseError: a view that does not exist, or none that the model is given.
+        """
+        named = check_views(views)
+        known = self.perception.views
+        kept = tuple(name for name in known if name in named)
+        if not kept:
+            raise PoiseError(
+                "no view is left", got=", ".join(named), expected=f"some of {', '.join(known)}"
+            )
+        self.perception = replace(self.perception, views=kept)
+
     def check_activity(self, activity: str | None) -> None:
         """Raise PoiseError, listing the known ones, unless `activity` is None or known."""
         known = self.perception.assessor.activities
@@ -189,25 +201,20 @@ class Coach:
         self, clip: CoachInput, found: Assessment, seed: int, video_views: Sequence[str] = ()
     ) -> dict[str, Any]:
         """Everything the answer rests on: Stage 1 and the language model may read other views."""
-        used = ["pose", *used_views(clip, found, video_views)]
+        shown = [name for name in VIEWS if name in self.perception.shown(clip.views)]
+        used = ["pose", *used_views(shown, found, video_views)]
         used += ["gaze"] if "gaze" in found.modalities else []
         return {**self.identity, "seed": seed, "inputs_used": used, "pose_source": clip.pose.source}
 
     def _answer(self, judged: list[Judged], timings: Timings, seed: int) -> list[CoachResult]:
         """The language model's part: label, commentary, correction, demonstrations."""
+        inputs = [item.inputs for item in judged]
         with timings("label"):
-            levels = [self.levels(item) for item in judged]
+            said = said_before_label(self.engine, inputs, seed=seed)
+            levels = [self.levels(item, before) for item, before in zip(judged, said, strict=True)]
         names = [LEVELS[int(p.argmax())] for p in levels]
         with timings("commentary"):
-            prompts = [
-                commentary_prompt(item.inputs, name, fused_video=self.fused_video)
-                for item, name in zip(judged, names, strict=True)
-            ]
-            written = self.engine.generate(prompts, GenerationOptions(seed=seed))
-            texts = [
-                f"{format_label(name)}{answer.text}"
-                for name, answer in zip(names, written, strict=True)
-            ]
+            texts = whole_answers(self.engine, inputs, names, said, seed=seed)
         with timings("correction"):
             corrected = self.correct(judged, texts, seed)
         with timings("retrieval"):
@@ -215,7 +222,8 @@ class Coach:
         with timings("reassessment"):
             before = self._reassess(judged, None)
             after = self._reassess(judged, corrected)
-        answers = zip(levels, texts, corrected, ranked, before, after, strict=True)
+        forms = [self.config.answer_form] * len(judged)
+        answers = zip(levels, texts, corrected, ranked, before, after, forms, strict=True)
         return [
             judged_result(
                 item,
@@ -227,9 +235,13 @@ class Coach:
             for item, answer in zip(judged, answers, strict=True)
         ]
 
-    def levels(self, item: Judged) -> np.ndarray:
-        """[4] probabilities of the levels: likelihoods of the label strings, calibrated."""
-        prompt = label_prompt(item.inputs, fused_video=self.fused_video)
+    def levels(self, item: Judged, said: str = "") -> np.ndarray:
+        """[4] probabilities of the levels: likelihoods of the label strings, calibrated.
+
+        Args:
+            said: from `said_before_label`.
+        """
+        prompt = label_prompt(item.inputs, fused_video=self.fused_video, said=said)
         sums, _ = self.engine.score(prompt, label_continuations())
         return level_probabilities(sums, self.config.label_temperature)
 
@@ -299,9 +311,9 @@ def _library(checkpoint: Checkpoint, folder: Path | None) -> Library:
     return library
 
 
-def used_views(clip: CoachInput, found: Assessment, video_views: Sequence[str]) -> list[str]:
+def used_views(shown: Sequence[str], found: Assessment, video_views: Sequence[str]) -> list[str]:
     """The views that Stage 1 (ego, the first exo) or the language model read, in fixed order."""
-    exo = [name for name in VIEWS if name != "ego" and name in clip.views][:1]
+    exo = [name for name in shown if name != "ego"][:1]
     read = {*video_views, *(exo if "exo" in found.modalities else [])}
     read |= {"ego"} & set(found.modalities)
     return [name for name in VIEWS if name in read]

@@ -59,6 +59,13 @@ def coach(
     pose_model: Annotated[
         Path | None, typer.Option(help="A MediaPipe .task file for newer MediaPipe versions.")
     ] = None,
+    look_at: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Judge by the film of this view alone (may be repeated); the films of the others "
+            "serve only to find the pose."
+        ),
+    ] = None,
 ) -> None:
     """Coach clips: what level, what to fix first, who shows it, and how it would look."""
     views = {"ego": ego, "exo1": exo1, "exo2": exo2, "exo3": exo3, "exo4": exo4}
@@ -86,6 +93,8 @@ def coach(
 
     coach_ = Coach.from_pretrained(model, engine=engine, library=library)
     coach_.check_activity(activity)
+    if look_at:
+        coach_.look_at(look_at)
     for clip in loaded:
         _coach_one(coach_, clip, cameras, activity, as_json, report, seed, pose_model)
 

@@ -24,7 +24,7 @@ from assistant.proficiency.assess import Assessment
 from assistant.proficiency.streams import Stream
 from assistant.tasks.correction import interpolate_correction
 from assistant.tasks.window import WINDOW_FPS, WINDOW_SECONDS, WindowFrames, heights_of
-from prompts.parse import ParsedFeedback, parse_feedback
+from prompts.parse import LABEL_FIRST, ParsedFeedback, parse_feedback
 from prompts.vocabulary import LEVELS, NEEDS_IMPROVEMENT, POLARITIES, REGIONS
 
 N_DEMONSTRATIONS = 5
@@ -106,6 +106,7 @@ class Answer:
         text: label and commentary as generated.
         corrected: [10, 17, 3] window frames.
         ranked: demonstrations of the activity, best first.
+        form: one of `prompts.parse.ANSWER_FORMS`, in which the text is written.
         before, after: assessments by the pose alone, of the clip as it is and with the correction
             in its window.
     """
@@ -116,6 +117,7 @@ class Answer:
     ranked: list[Ranked]
     before: Assessment
     after: Assessment
+    form: str = LABEL_FIRST
 
 
 def clip_record(clip: CoachInput, span: tuple[float, float] | None) -> dict[str, Any]:
@@ -136,7 +138,8 @@ def judged_result(
     timings_ms: dict[str, float],
 ) -> CoachResult:
     """Feedback of a judged clip, and the motions that belong to it."""
-    found, parsed, levels = item.assessment, parse_feedback(answer.text), answer.levels
+    found, levels = item.assessment, answer.levels
+    parsed = parse_feedback(answer.text, answer.form)
     remarks = _remarks(item, parsed, experts)
     display = display_sequences(item, answer.corrected, answer.ranked)
     feedback = Feedback(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from assistant.coach_result import CoachInput, Judged, NotJudged, with_window
+from assistant.model.configuration_poise import GIVEN
 from assistant.perception import Perception, focus_window
 from assistant.pose.kinematics import measure
 from assistant.pose.normalise import NormalisedPose, normalise
@@ -89,11 +90,12 @@ def _watch(
     perception: Perception, clip: CoachInput, window: WindowFrames
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Features [V, D] of the clip's films in the window, and the views they are of."""
-    if perception.video_encoder is None or not clip.views:
+    films = perception.shown(clip.views)
+    if perception.video_encoder is None or not films or "video" not in GIVEN[perception.inputs]:
         return None, ()
     from assistant.video.views import view_features
 
     start = clip.film_start
     return view_features(
-        perception.video_encoder, clip.views, (start + window.start, start + window.end)
+        perception.video_encoder, films, (start + window.start, start + window.end)
     )

@@ -6,7 +6,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from assistant.model.processing_poise import ModelInputs
 from assistant.pose.normalise import NormalisedPose, rotate_yaw
 from assistant.proficiency.assess import recrop
 from assistant.tasks.window import WindowFrames, cut_window, window_around
+from prompts.vocabulary import VIEWS
 
 if TYPE_CHECKING:
     from assistant.pose.tokenizer import PoseTokenizer
@@ -29,6 +30,20 @@ PROFICIENCY_FOLDER = "proficiency"
 SPARSE_SKILL_FOLDER = "sparse_skill"
 
 
+class Reader(Protocol):
+    """What is said of the model that reads the features: its configuration, or its training's
+    settings."""
+
+    @property
+    def numbers(self) -> str: ...
+
+    @property
+    def views(self) -> Any: ...
+
+    @property
+    def inputs(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class Perception:
     """The frozen parts in front of the language model.
@@ -36,26 +51,32 @@ class Perception:
     Attributes:
         numbers: how the model that reads the features is given score and regions, one of
             `prompts.numbers.NUMBER_FORMS`.
+        views: whose films are looked at at all, here and by Stage 1.
+        inputs: what the model is given beside the numbers (`configuration_poise.GIVEN`).
     """
 
     pose_tokenizer: "PoseTokenizer"
     assessor: "Assessor"
     video_encoder: "VideoEncoder | None" = None
     numbers: str = "token"
+    views: tuple[str, ...] = VIEWS
+    inputs: str = "all"
 
     @classmethod
-    def from_pretrained(cls, folder: Path, *, numbers: str | None = None) -> "Perception":
+    def from_pretrained(cls, folder: Path, *, reader: "Reader | None" = None) -> "Perception":
         """Load the sub-folders of a checkpoint; video encoder and skill model may be absent.
 
         Args:
-            numbers: None takes what the checkpoint's language model says; training, whose language
-                model is yet to come, gives it.
+            reader: what the model that reads the features is given. None takes what the
+                checkpoint's language model says; training, whose language model is yet to come,
+                gives its settings.
         """
         from assistant.pose.tokenizer import PoseTokenizer
         from assistant.proficiency.assess import Assessor
         from assistant.proficiency.sparse_skill import SparseSkillExtractor
         from assistant.video.encoder import VideoEncoder
 
+        reader = _reader_of(folder) if reader is None else reader
         tokenizer = PoseTokenizer.from_pretrained(folder / POSE_TOKENIZER_FOLDER)
         video, skill = folder / VIDEO_ENCODER_FOLDER, folder / SPARSE_SKILL_FOLDER
         moments = SparseSkillExtractor.from_pretrained(skill) if skill.is_dir() else None
@@ -63,8 +84,14 @@ class Perception:
             pose_tokenizer=tokenizer,
             assessor=Assessor.from_pretrained(folder / PROFICIENCY_FOLDER, tokenizer, moments),
             video_encoder=VideoEncoder.from_pretrained(video) if video.is_dir() else None,
-            numbers=_numbers_of(folder) if numbers is None else numbers,
+            numbers=reader.numbers,
+            views=tuple(reader.views),
+            inputs=reader.inputs,
         )
+
+    def shown(self, views: Mapping[str, Path]) -> dict[str, Path]:
+        """The films that are looked at."""
+        return {name: film for name, film in views.items() if name in self.views}
 
     @property
     def video_size(self) -> int:
@@ -79,6 +106,7 @@ class Perception:
         Films are read when the active span is known, and densely only if a few frames of it look
         like what the video encoder was trained on. The clip begins at second `film_start` of them.
         """
+        views = self.shown(views)
         if gaze is None and (not views or self.video_encoder is None):
             return None
 
@@ -127,7 +155,7 @@ class Perception:
             pose_features: [10, M * D + 3] of the focus window.
             video: [V, D] features of the views, or None.
         """
-        return ModelInputs(
+        inputs = ModelInputs(
             video=video,
             pose=pose_features,
             score=np.asarray(assessment.score_vector(), dtype=np.float32),
@@ -136,14 +164,15 @@ class Perception:
             frames=frames,
             numbers=self.numbers,
         )
+        return inputs.given(self.inputs)
 
 
-def _numbers_of(folder: Path) -> str:
-    """How the checkpoint's language model is given numbers; without one nobody reads them."""
+def _reader_of(folder: Path) -> "Reader":
+    """The checkpoint's language model; without one nobody reads anything."""
     language = folder / LANGUAGE_FOLDER
     if not (language / "config.json").is_file():
-        return "token"
-    return PoiseConfig.from_pretrained(language).numbers
+        return PoiseConfig()
+    return PoiseConfig.from_pretrained(language)
 
 
 def turned(pose: NormalisedPose, yaw: float) -> NormalisedPose:

@@ -6,8 +6,9 @@
     Drill: Pause at the bottom of every rep.
 
 The label comes first (ProfVLM Table 1), so its four strings can be scored after `LABEL_PREFIX`.
-Reading is tolerant: a line that does not fit is dropped and named in `problems`. The parser
-returns plain records; the domain's own types are built from them elsewhere.
+For ablations an answer may have another of the `ANSWER_FORMS`: the label as the last line (Table
+8), or alone (Table 7). Reading is tolerant: a line that does not fit is dropped and named in
+`problems`. The parser returns plain records; the domain's own types are built from them elsewhere.
 """
 
 import re
@@ -28,11 +29,16 @@ LABEL_PREFIX: Final = "Proficiency Level:"
 COMMENTARY_PREFIX: Final = "Proficiency Commentary:"
 DRILL_PREFIX: Final = "Drill:"
 
+# What an answer holds, in its order; a model is trained on one of them and saved with its name.
+ANSWER_FORMS: Final = ("label_first", "commentary_first", "label_only")
+LABEL_FIRST, COMMENTARY_FIRST, LABEL_ONLY = ANSWER_FORMS
+
 # In the text a polarity is written without the underscore; "not mentioned" makes no remark.
 REMARK_POLARITIES: Final = POLARITIES[:2]
 
 _LABEL = re.compile(r"\s*Proficiency\s+Level:\s*(?P<level>[^.\n]*)\.?", re.IGNORECASE)
 _COMMENTARY = re.compile(r"Proficiency\s+Commentary:", re.IGNORECASE)
+_LABEL_LINE = re.compile(r"^[ \t]*Proficiency\s+Level:", re.IGNORECASE | re.MULTILINE)
 _REMARK = re.compile(r"(?P<region>\w+)\s*\((?P<polarity>[^()]*)\)\s*:(?P<text>.*)")
 _CODE = re.compile(r"<\|pose_(\d+)\|>")
 
@@ -76,6 +82,18 @@ def format_label(level: str) -> str:
     return f"{LABEL_PREFIX} {level}. {COMMENTARY_PREFIX}"
 
 
+def answer_start(form: str) -> str:
+    """What every answer of a form begins with, whatever the clip."""
+    return COMMENTARY_PREFIX if form == COMMENTARY_FIRST else LABEL_PREFIX
+
+
+def up_to_label(commentary: str) -> str:
+    """An answer that comments first, as far as the label's prefix; a label that it has is cut."""
+    label = _last_label(commentary)
+    body = commentary if label is None else commentary[: label.start()]
+    return f"{body.rstrip()}\n{LABEL_PREFIX}"
+
+
 def format_remark(remark: ParsedRemark) -> str:
     """`Legs (needs improvement): You stop too high.`"""
     text = _one_line(remark.text)
@@ -98,25 +116,42 @@ def remark_header(region: str, polarity: str) -> str:
     return f"{region.capitalize()} ({polarity.replace('_', ' ')}):"
 
 
-def format_feedback(level: str, remarks: Iterable[ParsedRemark], drill: str | None) -> str:
+def format_feedback(
+    level: str, remarks: Iterable[ParsedRemark], drill: str | None, form: str = LABEL_FIRST
+) -> str:
     """The text of one answer; `parse_feedback` gives the same level, remarks and drill back.
 
-    White space inside a text becomes single spaces, since the grammar is by lines.
+    White space inside a text becomes single spaces, since the grammar is by lines. Of the form
+    LABEL_ONLY the label alone is written.
 
     Raises:
-        ValueError: an unknown level, region or polarity, an empty text, a region named twice.
+        ValueError: an unknown level, region, polarity or form, an empty text, a region named twice.
     """
+    _check_form(form)
     remarks = tuple(remarks)
     regions = [remark.region for remark in remarks]
     twice = sorted({region for region in regions if regions.count(region) > 1})
     if twice:
         raise ValueError(f"one remark a region; got several of: {', '.join(twice)}")
-    lines = [format_label(level), *map(format_remark, remarks)]
+    label, lines = format_label(level), [*map(format_remark, remarks)]
     if drill is not None:
         if not drill.strip() or "<|" in drill:
             raise ValueError(f"not a drill; got: {drill!r}; expected: a sentence, or None")
         lines.append(f"{DRILL_PREFIX} {_one_line(drill)}")
-    return "\n".join(lines)
+    if form == LABEL_FIRST:
+        return "\n".join([label, *lines])
+    alone = f"{LABEL_PREFIX} {level}."
+    return alone if form == LABEL_ONLY else "\n".join([COMMENTARY_PREFIX, *lines, alone])
+
+
+def _check_form(form: str) -> None:
+    if form not in ANSWER_FORMS:
+        raise ValueError(f"unknown form; got: {form!r}; expected: {', '.join(ANSWER_FORMS)}")
+
+
+def _last_label(text: str) -> re.Match[str] | None:
+    """Where the last line that begins like a label begins."""
+    return max(_LABEL_LINE.finditer(text), key=lambda found: found.start(), default=None)
 
 
 def _read_level(text: str) -> tuple[str | None, list[str]]:
@@ -169,17 +204,40 @@ def _read_lines(body: str) -> tuple[tuple[ParsedRemark, ...], str | None, list[s
     return tuple(remarks.values()), drill, problems
 
 
-def parse_feedback(text: str) -> ParsedFeedback:
-    """Read one answer; never raises, `problems` says what was dropped."""
-    text = text.split(TURN_END)[0]
-    level, problems = _read_level(text)
-    found = _COMMENTARY.search(text)
-    if found is None:
+def parse_feedback(text: str, form: str = LABEL_FIRST) -> ParsedFeedback:
+    """Read one answer; whatever the text, `problems` says what was dropped.
+
+    Args:
+        form: one of `ANSWER_FORMS`; fields in another order are missing.
+    """
+    _check_form(form)
+    label, said = _fields(text.split(TURN_END)[0], form)
+    level, problems = _read_level(label)
+    if form != LABEL_FIRST and (rest := _after_label(label)):
+        problems.append(f"after the label: {rest!r}")
+    if form == LABEL_ONLY:
+        return ParsedFeedback(level, "", (), None, tuple(problems))
+    if said is None:
         problems.append(f"no {COMMENTARY_PREFIX!r}")
         return ParsedFeedback(level, "", (), None, tuple(problems))
-    commentary = text[found.end() :].strip()
-    remarks, drill, more = _read_lines(commentary)
-    return ParsedFeedback(level, commentary, remarks, drill, tuple(problems + more))
+    remarks, drill, more = _read_lines(said)
+    return ParsedFeedback(level, said, remarks, drill, tuple(problems + more))
+
+
+def _fields(text: str, form: str) -> tuple[str, str | None]:
+    """The part that should begin with the label, and the commentary where there is one."""
+    if form == COMMENTARY_FIRST:
+        last, first = _last_label(text), _COMMENTARY.match(text.lstrip())
+        label = "" if last is None else text[last.start() :]
+        body = text[: len(text) - len(label)].lstrip()
+        return label, None if first is None else body[first.end() :].strip()
+    found = _COMMENTARY.search(text)
+    return text, None if found is None else text[found.end() :].strip()
+
+
+def _after_label(text: str) -> str:
+    found = _LABEL.match(text)
+    return "" if found is None else text[found.end() :].strip()
 
 
 def parse_pose_codes(text: str, *, frames: int, tokens_per_frame: int) -> list[list[int]]:

@@ -5,6 +5,7 @@ poses, kept in the run's `work/` (`training.clip_store`), and tells each clip in
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from assistant.perception import (
     VIDEO_ENCODER_FOLDER,
     Perception,
 )
+from assistant.proficiency.streams import Streams
 from data_prep.drills.commentary import compose_summary
 from data_prep.drills.records import Drill
 from training.clip_store import (
@@ -37,11 +39,13 @@ from training.progress import Progress
 from training.run import WORK, Run, learner_poses
 from training.settings import build
 from training.streams import pool_streams
-from training.video_features import rendered_features
+from training.video_features import drawn_views, masked, rendered_features
 
 CLIPS_FILE, VIDEO_FILE = "clips.npz", "clips_video.npz"
 # Added to the recipe's seed: of the noise that all stages see.
 NOISE_SEED = 20
+# Of the words in which the stage `language` tells each clip.
+TELLING_SEED = 21
 NO_TWIN = np.zeros(0)
 PERCEPTION_FOLDERS = (
     POSE_TOKENIZER_FOLDER,
@@ -71,19 +75,26 @@ def perceived_clips(
     videos: Sequence[np.ndarray | None] = [None] * len(drills)
     if video_share and perception.video_encoder is not None:
         starts, workers = arrays["start"], run.recipe.data.workers
+        filmed = drawn_views(len(drills), video_share, run.recipe.language.rig, seed)
         stored = kept(
             work / VIDEO_FILE,
-            sha_of(identity, str(video_share)),
+            sha_of(identity, str(filmed)),
             lambda: video_arrays(
-                rendered_features(drills, starts, perception, video_share, seed, workers)
+                rendered_features(drills, starts, perception, filmed, seed, workers)
             ),
             progress,
         )
-        videos = videos_of(stored)
+        videos = [
+            masked(features, names, perception.views)
+            for features, names in zip(videos_of(stored), filmed, strict=True)
+        ]
+    form = run.recipe.language.answer_form
     answers = [
-        compose_summary(d, np.random.default_rng([telling, 9, i])) for i, d in enumerate(drills)
+        compose_summary(d, np.random.default_rng([telling, 9, i]), form)
+        for i, d in enumerate(drills)
     ]
-    return clips_of(drills, arrays, answers, videos, perception.numbers)
+    clips = clips_of(drills, arrays, answers, videos, perception.numbers)
+    return [replace(clip, inputs=clip.inputs.given(perception.inputs)) for clip in clips]
 
 
 def _see(
@@ -94,9 +105,22 @@ def _see(
     streams = pool_streams(
         run, "language", video_share=settings.video_share, gaze_share=settings.gaze_share
     )
-    sources = Beside(streams=streams).sources(drills)
+    sources = Beside(streams=shown_streams(streams, perception.views)).sources(drills)
     assessments = cross_fit_scores(perception.assessor, drills, poses, sources=sources)
-    return clip_arrays(perceive(drills, poses, assessments, perception, library=library))
+    # All features are kept, whatever the model is given of them.
+    whole = replace(perception, inputs="all")
+    return clip_arrays(perceive(drills, poses, assessments, whole, library=library))
+
+
+def shown_streams(streams: Mapping[str, Streams], views: Sequence[str]) -> dict[str, Streams]:
+    """The streams of clips without those of views that are not looked at."""
+    hidden = set() if "ego" in views else {"ego"}
+    hidden |= set() if any(view != "ego" for view in views) else {"exo"}
+    shown = {
+        clip: {name: stream for name, stream in mine.items() if name not in hidden}
+        for clip, mine in streams.items()
+    }
+    return {clip: mine for clip, mine in shown.items() if mine}
 
 
 def _proficiency(run: Run) -> ProficiencySettings:
@@ -116,7 +140,7 @@ def _identity(run: Run, drills: Sequence[Drill], library: Library, seed: int) ->
     return sha_of(
         code_sha(),
         *(files_sha(run.folder / part) for part in PERCEPTION_FOLDERS),
-        f"{settings.video_share} {settings.gaze_share}",
+        f"{settings.video_share} {settings.gaze_share} {' '.join(run.recipe.language.views)}",
         *(f"{drill.participant_id} {drill.activity} {drill.level}" for drill in drills),
         arrays_sha(seen),
         *(item.activity for item in library.items),
@@ -129,6 +153,9 @@ def fit_inputs(model: PoiseForConditionalGeneration, clips: Sequence[PerceivedCl
     """Fit the input norms of the model from the clips that it will learn from."""
     rows = {}
     for modality in ("pose", "score", "regions", "stage1"):
-        values = np.stack([getattr(clip.inputs, modality) for clip in clips])
+        given = [getattr(clip.inputs, modality) for clip in clips]
+        if any(value is None for value in given):  # the model is not given them at all
+            continue
+        values = np.stack(given)
         rows[modality] = torch.from_numpy(values.reshape(-1, values.shape[-1])).float()
     model.fit_inputs(rows)

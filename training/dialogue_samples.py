@@ -90,6 +90,7 @@ def dialogue_samples(
     share: float,
     seed: int,
     verdict_weight: float,
+    equal_fields: bool = False,
 ) -> list[TokenSample]:
     """One conversation about a share of the clips: features, commentary, questions, answers."""
     talks, samples = Talks([clip.drill for clip in clips]), []
@@ -103,6 +104,7 @@ def dialogue_samples(
                     talk.messages(**prompt_pieces(clip.inputs)),
                     clip.inputs,
                     verdict_weight=verdict_weight,
+                    equal_fields=equal_fields,
                     sample_id=f"{clip.drill.sample_id}/{DIALOGUE}",
                 )
             )

@@ -62,6 +62,9 @@ ARCHITECTURE: Final = (
     "projector_norm",
     "mapper_hidden",
     "numbers",
+    "views",
+    "inputs",
+    "answer_form",
 )
 
 
@@ -75,7 +78,9 @@ def check_architecture(config: PoiseConfig, language: LanguageSettings) -> None:
 
     Its modules were made by the stage `pretrain`: another setting now would change nothing.
     """
-    other = {k: v for k, v in chosen(language).items() if getattr(config, k) != v}
+    wanted = PoiseConfig(**chosen(language))
+    settings = {name: getattr(wanted, name) for name in ARCHITECTURE}
+    other = {name: value for name, value in settings.items() if getattr(config, name) != value}
     if other:
         raise PoiseError(
             "the pretrained model is another one",

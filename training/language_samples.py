@@ -20,14 +20,13 @@ from assistant.pose.windows import window_errors
 from assistant.tasks.commentary import prompt_pieces
 from assistant.tasks.window import WINDOW_FPS, WindowFrames, cut_window
 from prompts.parse import (
-    COMMENTARY_PREFIX,
     DRILL_PREFIX,
     LABEL_PREFIX,
     REMARK_POLARITIES,
     remark_header,
 )
 from prompts.render import Message, render_messages
-from prompts.vocabulary import REGIONS
+from prompts.vocabulary import LEVELS, REGIONS
 
 if TYPE_CHECKING:
     from assistant.proficiency.assess import Assessment
@@ -208,6 +207,7 @@ def token_sample(
     inputs: ModelInputs,
     *,
     verdict_weight: float = 1.0,
+    equal_fields: bool = False,
     sample_id: str = "",
 ) -> TokenSample:
     """Tokenise a conversation.
@@ -215,13 +215,29 @@ def token_sample(
     Args:
         verdict_weight: weight of the tokens that judge: the proficiency label, and the header of
             each remark (region and polarity). All others only put the verdict into words.
+        equal_fields: instead, the label weighs as much as all else in its answer together. ProfVLM
+            (5.5.1) counts some 35 tokens of commentary to one of the label.
     """
     ids, labels = processor.encode_with_labels(messages)
     weights = [0.0 if label == IGNORED else 1.0 for label in labels]
     start, end = label_positions(processor, ids, labels)
-    for place in [*range(start, end), *header_positions(processor, ids, labels)]:
-        weights[place] = verdict_weight
+    if equal_fields and end > start:
+        first, last = answer_span(labels, start)
+        weights[start:end] = [(last - first) / (end - start) - 1] * (end - start)
+    elif not equal_fields:
+        for place in [*range(start, end), *header_positions(processor, ids, labels)]:
+            weights[place] = verdict_weight
     return TokenSample(ids, labels, weights, inputs, sample_id)
+
+
+def answer_span(labels: Sequence[int], place: int) -> tuple[int, int]:
+    """First and one past the last position of the learned turn that holds `place`."""
+    first, last = place, place
+    while first > 0 and labels[first - 1] != IGNORED:
+        first -= 1
+    while last < len(labels) and labels[last] != IGNORED:
+        last += 1
+    return first, last
 
 
 def ignore_guide(sample: TokenSample, frames: int, tokens_per_frame: int) -> TokenSample:
@@ -240,17 +256,44 @@ def ignore_guide(sample: TokenSample, frames: int, tokens_per_frame: int) -> Tok
 def label_positions(
     processor: PoiseProcessor, ids: Sequence[int], labels: Sequence[int]
 ) -> tuple[int, int]:
-    """First and one past the last position of the label's tokens; (0, 0) if it is not learned."""
-    before = processor.text_ids(LABEL_PREFIX)
-    after = processor.text_ids(f". {COMMENTARY_PREFIX}")
+    """First and one past the last position of the label's tokens, its full stop among them; (0, 0)
+    if it is not learned.
+
+    The label begins the first learned turn, or is a later line of it.
+    """
     first = next((i for i, label in enumerate(labels) if label != IGNORED), None)
-    if first is None or list(ids[first : first + len(before)]) != before:
+    if first is None:
         return 0, 0
-    start = first + len(before)
-    for end in range(start, min(start + 32, len(ids))):
-        if list(ids[end : end + len(after)]) == after:
-            return start, end + 1  # the full stop belongs to the label
+    newline, lines = _line_labels(processor)
+    for prefix, level in _turn_labels(processor):
+        start = first + len(prefix)
+        if tuple(ids[first : start + len(level)]) == prefix + level:
+            return start, start + len(level)
+    for i in range(first, answer_span(labels, first)[1]):
+        for prefix, level in lines if ids[i] == newline else ():
+            start = i + 1 + len(prefix)
+            if tuple(ids[i + 1 : start + len(level)]) == prefix + level:
+                return start, start + len(level)
     return 0, 0
+
+
+@lru_cache(maxsize=4)
+def _turn_labels(processor: PoiseProcessor) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Tokens of the label's prefix and of each level after it, where a turn begins with them."""
+    prefix = tuple(processor.text_ids(LABEL_PREFIX))
+    wholes = [tuple(processor.text_ids(f"{LABEL_PREFIX} {level}.")) for level in LEVELS]
+    return [(prefix, whole[len(prefix) :]) for whole in wholes]
+
+
+@lru_cache(maxsize=4)
+def _line_labels(
+    processor: PoiseProcessor,
+) -> tuple[int, list[tuple[tuple[int, ...], tuple[int, ...]]]]:
+    """The token of a line break, and the same tokens where a line begins with them."""
+    newline = tuple(processor.text_ids("a\n"))
+    prefix = tuple(processor.text_ids(f"a\n{LABEL_PREFIX}"))[len(newline) :]
+    wholes = [tuple(processor.text_ids(f"a\n{LABEL_PREFIX} {level}.")) for level in LEVELS]
+    return newline[-1], [(prefix, whole[len(newline) + len(prefix) :]) for whole in wholes]
 
 
 def header_positions(

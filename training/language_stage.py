@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from assistant.answer import said_before_label
 from assistant.checkpoint import (
     ADAPTERS_FOLDER,
     LANGUAGE_FOLDER,
@@ -21,7 +22,7 @@ from assistant.engine.transformers_engine import TransformersEngine
 from assistant.model.modeling_poise import PoiseForConditionalGeneration
 from assistant.model.processing_poise import PoiseProcessor
 from assistant.perception import Perception
-from assistant.tasks.commentary import label_continuations, label_prompt
+from assistant.tasks.commentary import answer_prompt, label_continuations, label_prompt
 from data_prep.drills.commentary import compose_summary
 from prompts.parse import parse_feedback
 from prompts.vocabulary import special_tokens
@@ -34,7 +35,7 @@ from training.adapter import (
     trainable,
 )
 from training.atomic import install
-from training.clips import fit_inputs, perceived_clips
+from training.clips import TELLING_SEED, fit_inputs, perceived_clips
 from training.dialogue_samples import dialogue_samples
 from training.language import check_architecture
 from training.language_samples import (
@@ -52,8 +53,8 @@ from training.pretraining import PRETRAINED, load_processor
 from training.proficiency import fit_temperature
 from training.progress import Progress
 from training.run import WORK, Run, learner_poses
-from training.stage_loop import stored_samples, train_by
-from training.validation import HeldOut
+from training.stage_loop import mean_loss, measures, stored_samples, train_by
+from training.validation import HeldOut, with_films
 
 LANGUAGE, CORRECTION = "language", "correction"
 # In the work folder: everything that training changed.
@@ -97,7 +98,7 @@ def conversations(
     recipe, model = run.recipe, load_model(source)
     check_architecture(model.config, recipe.language)
     share = recipe.language.video_share
-    clips = perceived_clips(run, library, recipe.seed + 21, video_share=share)
+    clips = perceived_clips(run, library, recipe.seed + TELLING_SEED, video_share=share)
     progress.say(f"{len(clips)} clips perceived")
     if not recipe.pretrain.steps and not recipe.activity:  # else pretraining did it
         fit_inputs(model, clips)
@@ -113,6 +114,7 @@ def conversations(
         share=recipe.language.dialogue_share,
         seed=recipe.seed,
         verdict_weight=recipe.language.verdict_weight,
+        equal_fields=recipe.language.loss_balance == "equal",
     )
     if talks:
         progress.say(f"{len(talks)} dialogues")
@@ -148,8 +150,11 @@ def adapt(
             data=LANGUAGE,
             evaluate=evaluate,
         )
-    last = {f"{s}_loss" if s != LANGUAGE else "loss": np.mean(v[-50:]) for s, v in losses.items()}
-    run.write_metrics(LANGUAGE, {**last, "trainable": trained})
+    last = {f"{s}_loss" if s != LANGUAGE else "loss": mean_loss(v) for s, v in losses.items()}
+    measured = {stage: measures(run.loop_folder(stage)) for stage in parts}
+    run.write_metrics(
+        LANGUAGE, {**last, "trainable": trained, "validation": measured.pop(LANGUAGE), **measured}
+    )
     return wrapped
 
 
@@ -197,7 +202,9 @@ def sport_adapter(run: Run) -> None:
         progress=progress,
         evaluate=HeldOut(run, processor),
     )
-    run.write_metrics(stage, {"loss": float(np.mean(losses[-50:]))})
+    run.write_metrics(
+        stage, {"loss": mean_loss(losses), "validation": measures(run.loop_folder(stage))}
+    )
     if run.is_main:
         save_bare(wrapped, sport_folder(run), recipe.lora, base=LANGUAGE_FOLDER)
 
@@ -243,13 +250,14 @@ def own_commentary(
     count = round(run.recipe.language.own_commentary_share * len(clips))
     chosen = sorted(rng.choice(len(clips), count, replace=False).tolist())
     engine, told = TransformersEngine(model, processor), {}
+    form = run.recipe.language.answer_form
     for start in range(0, count, GENERATION_BATCH):
         places = chosen[start : start + GENERATION_BATCH]
-        prompts = [label_prompt(clips[place].inputs) for place in places]
+        prompts = [answer_prompt(clips[place].inputs, form) for place in places]
         answers = engine.generate(prompts, GenerationOptions(seed=run.recipe.seed))
         for place, prompt, answer in zip(places, prompts, answers, strict=True):
             text = prompt.answer_start + answer.text
-            if not parse_feedback(text).problems:
+            if not parse_feedback(text, form).problems:
                 told[place] = text
     return told
 
@@ -273,7 +281,10 @@ def multitask_samples(
         rng = np.random.default_rng([run.recipe.seed, 10, i])
         gold = demonstration_of(clip, library).codes
         shown = gold if rng.random() >= settings.demonstration_dropout else None
-        texts = [own.get(i, clip.answer), own.get(i, compose_summary(clip.drill, rng))]
+        told = clip.answer
+        if settings.comments == "all":
+            told = compose_summary(clip.drill, rng, settings.answer_form)
+        texts = [own.get(i, clip.answer), own.get(i, told)]
         true, apart = i not in own, run.recipe.correction.epochs > 0
         kinds = [
             (CORRECTION, correction_messages(clip, texts[0], demonstration=shown, supervised=true)),
@@ -294,6 +305,7 @@ def multitask_samples(
                 messages,
                 clip.inputs,
                 verdict_weight=settings.verdict_weight,
+                equal_fields=settings.loss_balance == "equal",
                 sample_id=f"{clip.drill.sample_id}/{task}",
             )
             if task != "commentary":
@@ -307,6 +319,9 @@ def fit_label_temperature(run: Run, engine: TransformersEngine, perception: Perc
     drills = [d for d in run.pool("validation") if d.level is not None]
     poses = learner_poses(drills, run.recipe.seed + 31, 20.0)
     assessments = perception.assessor.assess_many(poses)
-    clips = perceive(drills, poses, assessments, perception)
-    logits = [engine.score(label_prompt(c.inputs), label_continuations())[0] for c in clips]
+    seen = perceive(drills, poses, assessments, perception)
+    clips = with_films(run, seen, run.recipe.seed + 31)
+    said = said_before_label(engine, [clip.inputs for clip in clips], seed=run.recipe.seed)
+    prompts = [label_prompt(c.inputs, said=before) for c, before in zip(clips, said, strict=True)]
+    logits = [engine.score(prompt, label_continuations())[0] for prompt in prompts]
     return fit_temperature(np.array(logits), np.array([d.level for d in drills]))

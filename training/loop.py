@@ -42,6 +42,8 @@ from training.progress import Progress
 LARGEST_NORM = 1.0
 # The loss that is shown is the mean of so many steps; the log has a line as often as that.
 SHOWN_STEPS, LOGGED_STEPS = 50, 10
+# What the log calls a value measured on held-out data.
+MEASURED = "validation/"
 
 Evaluate = Callable[[nn.Module], Mapping[str, float]]
 
@@ -274,7 +276,8 @@ class Loop:
             return
         if self.accelerator.is_main_process:
             with torch.random.fork_rng():
-                values = {f"validation/{k}": v for k, v in self.evaluate(self.bare).items()}
+                found = {"epoch": self.step / self._epoch(), **self.evaluate(self.bare)}
+                values = {f"{MEASURED}{name}": value for name, value in found.items()}
             told = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
             self.progress.say(f"step {self.step}: {told}")
             if self.log is not None:

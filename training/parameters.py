@@ -16,12 +16,13 @@ from torch import nn
 from transformers import AutoConfig
 
 from assistant.errors import PoiseError
-from assistant.model.configuration_poise import PoiseConfig
+from assistant.model.configuration_poise import GIVEN, PoiseConfig
 from assistant.model.modeling_poise import PoiseForConditionalGeneration
 from assistant.pose.tokenizer import PoseTokenizer, PoseTokenizerConfig
 from assistant.proficiency.stage1 import Stage1Config
 from assistant.video.encoder import VideoEncoder, family_of
-from prompts.vocabulary import TURN_END, TURN_START, special_tokens
+from prompts.numbers import NUMERIC
+from prompts.vocabulary import CALLS, TURN_END, TURN_START, special_tokens
 from training.adapter import add_lora
 from training.language import chosen
 from training.recipe import LanguageSettings, LoraSettings, PretrainedVideoEncoder, Recipe
@@ -97,7 +98,8 @@ def parameter_table(recipe: Recipe) -> dict[str, Any]:
     """Numbers of parameters.
 
     Returns:
-        "components": rows of name, parameters and whether they train; "trained" and "total";
+        "components": rows of name, parameters, whether they train and whether the recipe's prompts
+        use them at all; "trained" and "total";
         "projector_steps": rows of ProfVLM's Table 6 with this recipe's sizes, "profvlm" being what
         that paper counts (projector and LoRA) and "printed" the paper's own number, null where the
         recipe has other sizes than the paper.
@@ -120,6 +122,7 @@ def shapes_of(recipe: Recipe) -> Shapes:
         config = PoseTokenizerConfig(**recipe.pose_tokenizer.get("config", {}))
         tokenizer, video = PoseTokenizer(config), _video_encoder(recipe)
     tokens = special_tokens(config.codebook_size)
+    tokens += CALLS if recipe.language.dialogue_share else ()
     return Shapes(_text_config(recipe, tokens), len(tokens), video, tokenizer)
 
 
@@ -204,12 +207,22 @@ def component_rows(recipe: Recipe, shapes: Shapes) -> list[dict[str, Any]]:
         _row("pose tokenizer", count(shapes.pose_tokenizer), trained=False),
         _row(LANGUAGE_MODEL, count(model.language_model), trained=False),
     ]
+    used = given_modalities(recipe.language)
+    films = "video" in used
     for name, layer in model.video_projector.named_children():
-        rows.append(_row(f"video projector: {name}", count(layer), trained=True))
+        rows.append(_row(f"video projector: {name}", count(layer), trained=films, used=films))
     for name in ("pose_mapper", "stage1_mapper", "score_token", "regions_token"):
-        rows.append(_row(name.replace("_", " "), count(getattr(model, name)), trained=True))
+        given = name.partition("_")[0] in used
+        number = count(getattr(model, name))
+        rows.append(_row(name.replace("_", " "), number, trained=given, used=given))
     adapter, tokens = adapter_numbers(model, recipe.lora, shapes)
     return [*rows, _row(TOKEN_ROWS, tokens, trained=True), _row(ADAPTER, adapter, trained=True)]
+
+
+def given_modalities(language: LanguageSettings) -> set[str]:
+    """What the prompts hold embedding rows of; the modules of the others get no gradient."""
+    numbers = NUMERIC if language.numbers == "token" else ()
+    return {*GIVEN[language.inputs], *numbers}
 
 
 def adapter_numbers(
@@ -254,8 +267,8 @@ def count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _row(name: str, parameters: int, *, trained: bool) -> dict[str, Any]:
-    return {"component": name, "parameters": parameters, "trained": trained}
+def _row(name: str, parameters: int, *, trained: bool, used: bool = True) -> dict[str, Any]:
+    return {"component": name, "parameters": parameters, "trained": trained, "used": used}
 
 
 def describe(table: dict[str, Any]) -> str:
@@ -266,7 +279,7 @@ def describe(table: dict[str, Any]) -> str:
         f"{'component':<28}{'millions':>12}",
     ]
     for row in table["components"]:
-        trains = "trained" if row["trained"] else "frozen"
+        trains = "trained" if row["trained"] else "frozen" if row["used"] else "not used"
         lines.append(f"{row['component']:<28}{row['parameters'] / 1e6:>12.3f}  {trains}")
     lines += [
         f"{'all that is trained':<28}{table['trained'] / 1e6:>12.3f}",

@@ -26,7 +26,7 @@ from data_prep.drills.commentary import compose_dialogue, compose_spoken, compos
 from data_prep.drills.records import Drill
 from prompts.numbers import NUMERIC, render_numbers
 from prompts.render import Codes, Message, render_messages
-from training.clips import fit_inputs, perceived_clips
+from training.clips import TELLING_SEED, fit_inputs, perceived_clips
 from training.dialogue_samples import Talks
 from training.language import build_model, load_base
 from training.language_samples import (
@@ -39,6 +39,7 @@ from training.language_samples import (
     twin_window,
 )
 from training.progress import Progress
+from training.recipe import LanguageSettings
 from training.run import WORK, Run, learner_poses
 from training.stage_loop import stored_samples, train_by
 from training.tokenizer import train_tokenizer
@@ -59,9 +60,7 @@ def pretrain_stage(run: Run) -> None:
         if run.is_main:
             base.tokenizer.save_pretrained(folder)
     elif run.is_main:
-        texts = composed_texts(
-            told_drills(run), recipe.seed, recipe.language.numbers, dialogues=calls
-        )
+        texts = composed_texts(told_drills(run), recipe.seed, recipe.language)
         train_tokenizer(
             texts,
             folder,
@@ -124,12 +123,12 @@ def conversations(
     """All three kinds; the model's input norms are fitted from the clips on the way."""
     recipe, told = run.recipe, told_drills(run)
     library = Library.load(run.folder / LIBRARY_FOLDER)
-    clips = perceived_clips(run, library, recipe.seed + 20)
+    # Films are the language stage's matter, unless the model is given nothing else.
+    share = recipe.language.video_share if recipe.language.inputs == "video" else 0.0
+    clips = perceived_clips(run, library, recipe.seed + TELLING_SEED, video_share=share)
     fit_inputs(model, clips)
     kinds = {
-        "talk": talk_samples(
-            processor, told, recipe.seed, dialogues=recipe.language.dialogue_share > 0
-        ),
+        "talk": talk_samples(processor, told, recipe.seed, recipe.language),
         "commentary": commentary_samples(run, processor, clips),
         "codes": code_samples(run, processor, told, clips, library),
     }
@@ -145,22 +144,23 @@ def load_processor(folder: Path) -> PoiseProcessor:
 
 
 def composed_texts(
-    drills: Sequence[Drill], seed: int, numbers: str = "token", *, dialogues: bool = False
+    drills: Sequence[Drill], seed: int, language: LanguageSettings | None = None
 ) -> list[str]:
     """Every text of the drills and of the prompts, for the tokenizer."""
+    language = LanguageSettings() if language is None else language
     texts: list[str] = []
     talks = Talks(drills)
     for i, drill in enumerate(drills):
         rng = np.random.default_rng([seed, 7, i])
-        texts += [compose_summary(drill, rng), compose_spoken(drill, rng)]
-        if dialogues:
+        texts += [compose_summary(drill, rng, language.answer_form), compose_spoken(drill, rng)]
+        if language.dialogue_share:
             talk = talks.about(i, rng)
             texts += [m["content"] for m in talk.messages()[2:]] if talk else []
         else:
             texts += [part for turn in compose_dialogue(drill, rng) for part in turn]
         if i % 10 == 0:
             given: dict[str, Any] = {
-                m: render_numbers(m, rng.random(n), numbers) for m, n in NUMERIC.items()
+                m: render_numbers(m, rng.random(n), language.numbers) for m, n in NUMERIC.items()
             }
             messages = render_messages(
                 "commentary", frames=8, n_video=1, n_pose=1, n_stage1=1, **given
@@ -172,21 +172,24 @@ def composed_texts(
 
 
 def talk_samples(
-    processor: PoiseProcessor, drills: Sequence[Drill], seed: int, *, dialogues: bool = False
+    processor: PoiseProcessor,
+    drills: Sequence[Drill],
+    seed: int,
+    language: LanguageSettings | None = None,
 ) -> list[TokenSample]:
     """Speech with its summary, or a question about a commentary, by turns; every token is learned,
     user turns too: the model has to learn the language first.
 
-    Args:
-        dialogues: every clip is talked about in several questions; without, every second one in
-            the question that opens a dialogue.
+    With dialogues every clip is talked about in several questions; without, every second one in the
+    question that opens a dialogue.
     """
+    language = LanguageSettings() if language is None else language
     samples: list[TokenSample] = []
     talks = Talks(drills)
     for i, drill in enumerate(drills):
         rng = np.random.default_rng([seed, 8, i])
-        told = _told(drill, i, rng)
-        if dialogues:
+        told = _told(drill, i, rng, language.answer_form)
+        if language.dialogue_share:
             talk = talks.about(i, rng)
             told = [*told[: 1 - i % 2], *([talk.messages()] if talk else [])]
         for messages in told:
@@ -196,16 +199,19 @@ def talk_samples(
     return samples
 
 
-def _told(drill: Drill, place: int, rng: np.random.Generator) -> list[list[Message]]:
+def _told(drill: Drill, place: int, rng: np.random.Generator, form: str) -> list[list[Message]]:
     """Speech with its summary, or the question that opens a dialogue, by turns."""
     question, reply = compose_dialogue(drill, rng)[0]
     talks: list[list[Message]] = [
         [
             {"role": "user", "content": compose_spoken(drill, rng)},
-            {"role": "assistant", "content": compose_summary(drill, rng)},
+            {"role": "assistant", "content": compose_summary(drill, rng, form)},
         ],
         render_messages(
-            "chat", commentary=compose_summary(drill, rng), question=question, target=reply
+            "chat",
+            commentary=compose_summary(drill, rng, form),
+            question=question,
+            target=reply,
         ),
     ]
     return talks[place % 2 :: 2]
@@ -214,23 +220,29 @@ def _told(drill: Drill, place: int, rng: np.random.Generator) -> list[list[Messa
 def commentary_samples(
     run: Run, processor: PoiseProcessor, clips: Sequence[PerceivedClip]
 ) -> list[TokenSample]:
-    """F_t alone, each clip several times in other words; a share of them goes on in questions."""
+    """F_t alone, each clip several times in other words; a share of them goes on in questions.
+    Where one commentary is learned of a clip, once in the words of the stage `language`."""
     samples = []
     language, talks = run.recipe.language, Talks([clip.drill for clip in clips])
+    tellings = run.recipe.pretrain.tellings if language.comments == "all" else 1
     for i, clip in enumerate(clips):
         rng = np.random.default_rng([run.recipe.seed, 14, i])
-        for _ in range(run.recipe.pretrain.tellings):
+        for _ in range(tellings):
             pieces, talk = prompt_pieces(clip.inputs), None
             if language.dialogue_share and rng.random() < language.dialogue_share:
                 talk = talks.about(i, rng)
+            told = clip.answer
+            if language.comments == "all" and talk is None:
+                told = compose_summary(clip.drill, rng, language.answer_form)
             samples.append(
                 token_sample(
                     processor,
-                    render_messages("commentary", target=compose_summary(clip.drill, rng), **pieces)
+                    render_messages("commentary", target=told, **pieces)
                     if talk is None
                     else talk.messages(**pieces),
                     clip.inputs,
                     verdict_weight=language.verdict_weight,
+                    equal_fields=language.loss_balance == "equal",
                     sample_id=f"{clip.drill.sample_id}/commentary",
                 )
             )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from assistant.errors import PoiseError
+from prompts.vocabulary import VIEWS
 from training.precision import Precision
 from training.settings import build, checked, faults_of, read_yaml
 
@@ -27,6 +28,8 @@ MAY_BE_ZERO: Final = (
 # ProfVLM's films have 30 frames a second: its 8 frames at a rate of 8 span 2.1 s.
 FILM_FPS: Final = 30.0
 SPAN_TOLERANCE: Final = 0.2
+# The form of answers and the comments of models that learn dialogues.
+FOR_DIALOGUES: Final = ("label_first", "all")
 SHARES: Final = ("share", "dropout")
 
 
@@ -175,6 +178,15 @@ class LanguageSettings:
         precision: "auto" computes in bfloat16 where the machine does so natively.
         numbers: how the model is given the proficiency and region numbers: one token each, digits,
             or none; saved with the model, so that everything that runs it follows.
+        views: whose films the model is given, in training and ever after (ProfVLM Table 4).
+        inputs: what it is given beside the numbers: all, the films alone, the pose alone or none.
+        rig: which views a filmed clip has: mixed (one, two or all five) or whole (all five).
+        answer_form: what an answer holds and in which order (ProfVLM Tables 7 and 8); saved with
+            the model too.
+        comments: how many commentaries of a clip are learned (ProfVLM Table 7): all that there are,
+            or one, the same in every conversation.
+        loss_balance: `equal` makes the label weigh as much as the commentary in every answer,
+            whatever their lengths, instead of `verdict_weight`.
         projector_gating, projector_norm: the last two steps of ProfVLM's Table 6 (of `agp`).
     """
 
@@ -192,6 +204,12 @@ class LanguageSettings:
     dialogue_share: float = 0.0
     precision: Precision = "auto"
     numbers: Literal["token", "digits", "none"] = "token"
+    views: tuple[str, ...] = VIEWS
+    inputs: Literal["all", "video", "pose", "none"] = "all"
+    rig: Literal["mixed", "whole"] = "mixed"
+    answer_form: Literal["label_first", "commentary_first", "label_only"] = "label_first"
+    comments: Literal["all", "one"] = "all"
+    loss_balance: Literal["verdict_weight", "equal"] = "verdict_weight"
     projector: Literal["agp", "mlp"] = "agp"
     projector_hidden: int = 192
     projector_heads: int = 4
@@ -366,6 +384,18 @@ def _unfit(recipe: Recipe) -> list[str]:
         for name in recipe.activities
         if name not in KNOWN
     ]
+    faults += [
+        f"language.views has {name!r}, expected some of {', '.join(VIEWS)}"
+        for name in recipe.language.views
+        if name not in VIEWS
+    ]
+    language = recipe.language
+    if language.dialogue_share and (language.answer_form, language.comments) != FOR_DIALOGUES:
+        faults.append(
+            f"language.dialogue_share is {language.dialogue_share} with answer_form "
+            f"{language.answer_form} and comments {language.comments}, expected "
+            f"{' and '.join(FOR_DIALOGUES)}: a chat goes on after such answers"
+        )
     if recipe.activity and recipe.activity not in recipe.activities:
         faults.append(
             f"activity is {recipe.activity!r}, expected one of {', '.join(recipe.activities)}"

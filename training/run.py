@@ -101,7 +101,7 @@ class Run:
 
     def perception(self) -> Perception:
         """The frozen parts trained so far."""
-        return Perception.from_pretrained(self.folder, numbers=self.recipe.language.numbers)
+        return Perception.from_pretrained(self.folder, reader=self.recipe.language)
 
 
 def learner_poses(

@@ -4,6 +4,7 @@ import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -13,7 +14,8 @@ from assistant.model.processing_poise import PoiseProcessor
 from training.atomic import write_json
 from training.batches import epoch_steps
 from training.language_samples import TokenSample
-from training.loop import Evaluate, Loop, Plan
+from training.loop import MEASURED, SHOWN_STEPS, Evaluate, Loop, Plan
+from training.loop_log import read_log
 from training.precision import uses_bf16
 from training.progress import Progress
 from training.recipe import (
@@ -102,6 +104,21 @@ def train_by(
         resume=run.resume,
         evaluate=evaluate,
     ).run()
+
+
+def mean_loss(losses: Sequence[float]) -> float | None:
+    """Of the last updates; None of a training without any (an untuned model, for comparison)."""
+    return sum(losses[-SHOWN_STEPS:]) / len(losses[-SHOWN_STEPS:]) if losses else None
+
+
+def measures(folder: Path) -> list[dict[str, float]]:
+    """What a stage has measured on validation performers: `step`, `epoch` and each value."""
+    found = []
+    for line in read_log(folder):
+        values = {k.removeprefix(MEASURED): v for k, v in line.items() if k.startswith(MEASURED)}
+        if values:
+            found.append({"step": line["step"], **values})
+    return found
 
 
 def started_with(run: Run, data: str, plan: Plan, samples: int) -> dict[str, object]:

@@ -3,8 +3,10 @@
 `loss` is that of the whole conversation (label, commentary, corrected codes). `label_field` and
 `commentary_field` are the shares of free greedy answers that hold the field (ProfVLM Table 9), and
 `format` the share without any fault: both fields, in order, every line a remark or the drill.
+`level_accuracy` and `level_macro_f1` are of the level that the answer names.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +18,9 @@ from assistant.engine.transformers_engine import TransformersEngine
 from assistant.model.processing_poise import PoiseProcessor
 from assistant.tasks.commentary import prompt_pieces
 from data_prep.drills.commentary import compose_summary
-from prompts.parse import parse_feedback
+from prompts.parse import LABEL_FIRST, parse_feedback
 from prompts.render import render_messages
+from prompts.vocabulary import LEVELS
 from training.language_samples import (
     PerceivedClip,
     correction_messages,
@@ -27,6 +30,7 @@ from training.language_samples import (
 )
 from training.precision import uses_bf16
 from training.run import Run, learner_poses
+from training.video_features import drawn_views, masked, rendered_features
 
 LOSS_BATCH = 8
 
@@ -72,12 +76,14 @@ class HeldOut:
             for clip in self._clips
         ]
         answers = TransformersEngine(model, self.processor).generate(prompts, GenerationOptions())
-        return compliance([answer.text for answer in answers])
+        form = self.run.recipe.language.answer_form
+        texts = [answer.text for answer in answers]
+        return compliance(texts, form) | levels_said(texts, form, self._clips)
 
 
-def compliance(texts: list[str]) -> dict[str, float]:
+def compliance(texts: Sequence[str], form: str = LABEL_FIRST) -> dict[str, float]:
     """Shares of texts with a label field, with a commentary field, and without any fault."""
-    read = [parse_feedback(text) for text in texts]
+    read = [parse_feedback(text, form) for text in texts]
     return {
         "label_field": float(np.mean([r.level is not None for r in read])),
         "commentary_field": float(np.mean([bool(r.commentary) for r in read])),
@@ -85,19 +91,61 @@ def compliance(texts: list[str]) -> dict[str, float]:
     }
 
 
+def levels_said(
+    texts: Sequence[str], form: str, clips: Sequence[PerceivedClip]
+) -> dict[str, float]:
+    """Accuracy and macro F1 of the levels that the texts name (ProfVLM Tables 4 and 6 to 8), beside
+    the share of the commonest level. A text that names none is wrong."""
+    true = np.array([clip.drill.level for clip in clips])
+    found = [parse_feedback(text, form).level for text in texts]
+    said = np.array([-1 if level is None else LEVELS.index(level) for level in found])
+    f1 = [
+        2 * np.sum((said == k) & (true == k)) / max(np.sum(said == k) + np.sum(true == k), 1)
+        for k in range(len(LEVELS))
+        if np.any(true == k)
+    ]
+    return {
+        "level_accuracy": float(np.mean(said == true)),
+        "level_macro_f1": float(np.mean(f1)),
+        "level_majority": float(np.bincount(true).max() / len(true)),
+        "n": len(true),
+    }
+
+
+def with_films(run: Run, clips: Sequence[PerceivedClip], seed: int) -> list[PerceivedClip]:
+    """The clips with films where the model is given nothing else; else as they are, since others
+    are measured, as they are calibrated, on poses alone."""
+    language, perception = run.recipe.language, run.perception()
+    if language.inputs != "video":
+        return list(clips)
+    filmed = drawn_views(len(clips), language.video_share, language.rig, seed)
+    rows = rendered_features(
+        [clip.drill for clip in clips],
+        [clip.window.start for clip in clips],
+        perception,
+        filmed,
+        seed,
+        run.recipe.data.workers,
+    )
+    return [
+        replace(clip, inputs=replace(clip.inputs, video=masked(row, names, language.views)))
+        for clip, row, names in zip(clips, rows, filmed, strict=True)
+    ]
+
+
 def validation_clips(run: Run) -> list[PerceivedClip]:
     """The first clips of known activities of the validation performers, as the model meets them."""
     drills = [d for d in run.pool("validation") if d.level is not None]
     drills = drills[: run.recipe.loop.evaluation_clips]
     seed, perception = run.recipe.seed + 32, run.perception()
+    form = run.recipe.language.answer_form
     poses = learner_poses(drills, seed)
     assessments = perception.assessor.assess_many(poses)
-    clips = perceive(drills, poses, assessments, perception)
+    clips = with_films(run, perceive(drills, poses, assessments, perception), seed)
     return [
         replace(
             clip,
-            answer=compose_summary(clip.drill, np.random.default_rng([seed, 9, i])),
-            inputs=replace(clip.inputs, numbers=run.recipe.language.numbers),
+            answer=compose_summary(clip.drill, np.random.default_rng([seed, 9, i]), form),
         )
         for i, clip in enumerate(clips)
     ]

@@ -20,35 +20,55 @@ VIEW_COUNTS = (1, 2, 5)
 VIEW_COUNT_SHARES = (0.6, 0.3, 0.1)
 
 
+def drawn_views(count: int, share: float, rig: str, seed: int) -> list[tuple[str, ...]]:
+    """The views that each of `count` clips is filmed by: of a `share` of them some or, with the rig
+    "whole", all; of the others none."""
+    rng = np.random.default_rng([seed, 12])
+    drawn: list[tuple[str, ...]] = [()] * count
+    for i in np.flatnonzero(rng.random(count) < share):
+        drawn[i] = VIEWS
+        if rig == "mixed":
+            some = int(rng.choice(VIEW_COUNTS, p=VIEW_COUNT_SHARES))
+            views = sorted(rng.choice(len(VIEWS), size=some, replace=False))
+            drawn[i] = tuple(VIEWS[v] for v in views)
+    return drawn
+
+
+def masked(
+    features: np.ndarray | None, filmed: Sequence[str], views: Sequence[str]
+) -> np.ndarray | None:
+    """Of features [V, D] of the `filmed` views those of `views`; None where none is left."""
+    kept = [i for i, name in enumerate(filmed) if name in views]
+    return None if features is None or not kept else features[kept]
+
+
 def rendered_features(
     drills: Sequence["Drill"],
     starts: Sequence[float] | np.ndarray,
     perception: Perception,
-    share: float,
+    filmed: Sequence[Sequence[str]],
     seed: int,
     workers: int,
 ) -> list[np.ndarray | None]:
-    """[V, D] features for a `share` of the clips, None for the others.
+    """[V, D] features of each clip's views, None without any.
 
     The frames are those of the focus window, as in coaching; the true body is filmed, not the noisy
     estimate.
 
     Args:
         starts: seconds at which each clip's focus window begins.
+        filmed: the views of each clip (`drawn_views`).
     """
     encoder = perception.video_encoder
-    if encoder is None or share <= 0:
-        return [None] * len(drills)
-    rng = np.random.default_rng([seed, 12])
-    chosen = np.flatnonzero(rng.random(len(drills)) < share)
+    features: list[np.ndarray | None] = [None] * len(drills)
+    chosen = [i for i, views in enumerate(filmed) if views]
+    if encoder is None or not chosen:
+        return features
     jobs = []
     for i in chosen:
-        count = int(rng.choice(VIEW_COUNTS, p=VIEW_COUNT_SHARES))
-        views = sorted(rng.choice(len(VIEWS), size=count, replace=False))
         start = float(starts[i])
         times = uniform_times(start, start + WINDOW_SECONDS, encoder.frames)
-        jobs.append((drills[i].pose, [VIEWS[v] for v in views], times, encoder.size, int(seed + i)))
-    features: list[np.ndarray | None] = [None] * len(drills)
+        jobs.append((drills[i].pose, list(filmed[i]), times, encoder.size, int(seed + i)))
     with worker_pool(workers) as pool:
         for i, pictures in zip(chosen, pool.map(_render, jobs, chunksize=8), strict=True):
             features[i] = encoder.encode(pictures)

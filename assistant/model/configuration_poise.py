@@ -1,13 +1,40 @@
 """Architecture settings of the Poise language model, saved as `config.json` beside its weights."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
 from assistant.errors import PoiseError
 from prompts.numbers import NUMBER_FORMS
+from prompts.parse import ANSWER_FORMS, LABEL_FIRST
+from prompts.vocabulary import VIEWS
 
 PROJECTORS = ("mlp", "agp")
+# What a model may be given of a clip beside the numbers: everything, the films alone as ProfVLM is,
+# the pose alone, or nothing.
+GIVEN = {
+    "all": ("video", "pose", "stage1"),
+    "video": ("video",),
+    "pose": ("pose",),
+    "none": (),
+}
+
+
+def check_views(names: Iterable[str]) -> tuple[str, ...]:
+    """The named views in their fixed order.
+
+    Raises:
+        PoiseError: none, or one that does not exist.
+    """
+    named = tuple(names)
+    unknown = [name for name in named if name not in VIEWS]
+    if unknown or not named:
+        raise PoiseError(
+            "wrong views", got=", ".join(map(repr, unknown or named)) or "none",
+            expected=f"some of {', '.join(VIEWS)}",
+        )  # fmt: skip
+    return tuple(name for name in VIEWS if name in named)
 
 
 class PoiseConfig(PreTrainedConfig):
@@ -23,6 +50,11 @@ class PoiseConfig(PreTrainedConfig):
         stage1_size: width of one pooled Stage-1 feature.
         numbers: how the proficiency and region numbers are given: `token` (one embedding row each),
             `digits` (text) or `none`.
+        views: whose films the model is given, some of `prompts.vocabulary.VIEWS`; others change
+            nothing.
+        inputs: what it is given beside the numbers, a name of `GIVEN`.
+        answer_form: what an answer holds and in which order, one of `prompts.parse.ANSWER_FORMS`
+            (ProfVLM Table 8).
         token ids: ids of the placeholders that features replace.
         pose_code_ids: first id and number of the discrete pose codes.
         tokens_per_frame, correction_frames, correction_fps: shape of a written pose sequence.
@@ -46,6 +78,9 @@ class PoiseConfig(PreTrainedConfig):
     regions_size: int = 18
     mapper_hidden: int = 256
     numbers: str = "token"
+    views: Any = VIEWS
+    inputs: str = "all"
+    answer_form: str = LABEL_FIRST
     video_token_id: int = -1
     pose_token_id: int = -1
     score_token_id: int = -1
@@ -71,6 +106,15 @@ class PoiseConfig(PreTrainedConfig):
         if self.projector not in PROJECTORS:
             raise PoiseError(
                 "unknown projector", got=repr(self.projector), expected=", ".join(PROJECTORS)
+            )
+        self.views = check_views(self.views)
+        if self.inputs not in GIVEN:
+            raise PoiseError("unknown inputs", got=repr(self.inputs), expected=", ".join(GIVEN))
+        if self.answer_form not in ANSWER_FORMS:
+            raise PoiseError(
+                "unknown form of answers",
+                got=repr(self.answer_form),
+                expected=", ".join(ANSWER_FORMS),
             )
         if self.numbers not in NUMBER_FORMS:
             raise PoiseError(

@@ -5,7 +5,7 @@ serving all call it. `placeholder_count` is the one rule for how many tokens a m
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from transformers import BatchFeature, ProcessorMixin
 
 from assistant.errors import PoiseError
+from assistant.model.configuration_poise import GIVEN
 from prompts.numbers import NUMERIC
 from prompts.vocabulary import CALLS
 
@@ -50,6 +51,11 @@ class ModelInputs:
             return None
         rows: np.ndarray | None = getattr(self, modality)
         return rows
+
+    def given(self, inputs: str) -> "ModelInputs":
+        """The same clip without the features that a model is not given, by a name of `GIVEN`."""
+        hidden: dict[str, Any] = {n: None for n in GIVEN["all"] if n not in GIVEN[inputs]}
+        return replace(self, **hidden) if hidden else self
 
     def check_numbers(self, wanted: str) -> None:
         """Raise PoiseError where numbers are given in another form than the model's."""
@@ -210,7 +216,7 @@ class PoiseProcessor(ProcessorMixin):
         if label_weights is not None:
             batch["label_weights"] = row(label_weights, torch.float32)
         for modality in MODALITIES:
-            batch |= stack_features(modality, [getattr(sample, modality) for sample in inputs])
+            batch |= stack_features(modality, [sample.spliced(modality) for sample in inputs])
         return BatchFeature(batch)
 
     def __call__(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
+from assistant.answer import check_label_first
 from assistant.coach_result import Judged
 from assistant.engine.base import GenerationOptions, Piece, Prompt
 from assistant.serving.clips import SeenClip
@@ -61,6 +62,7 @@ class ChatAnswerer:
     """Writes answers with the engine behind `line`; the coach's parts are shared, not changed."""
 
     def __init__(self, coach: "Coach", processor: "PoiseProcessor", line: EngineLine) -> None:
+        check_label_first(coach.config)
         self._coach = coach
         self._processor = processor
         self._line = line

@@ -8,7 +8,7 @@ import numpy as np
 from assistant.engine.base import Prompt
 from assistant.model.processing_poise import ModelInputs
 from prompts.numbers import render_numbers
-from prompts.parse import LABEL_PREFIX, format_label
+from prompts.parse import LABEL_PREFIX, answer_start, format_label
 from prompts.render import render_messages
 from prompts.vocabulary import LEVELS
 
@@ -26,10 +26,24 @@ def prompt_pieces(inputs: ModelInputs, *, fused_video: bool = False) -> dict[str
     }
 
 
-def label_prompt(inputs: ModelInputs, *, fused_video: bool = False) -> Prompt:
-    """The prompt after which the four label strings are scored."""
+def answer_prompt(inputs: ModelInputs, form: str, *, fused_video: bool = False) -> Prompt:
+    """The prompt from which a whole answer of a form (`prompts.parse.ANSWER_FORMS`) is written."""
+    return _prompt(inputs, answer_start(form), fused_video)
+
+
+def label_prompt(inputs: ModelInputs, *, fused_video: bool = False, said: str = "") -> Prompt:
+    """The prompt after which the four label strings are scored.
+
+    Args:
+        said: what the answer has said up to the label, its prefix included, where the commentary
+            comes first (`prompts.parse.up_to_label`); "" where it begins with the label.
+    """
+    return _prompt(inputs, said or LABEL_PREFIX, fused_video)
+
+
+def _prompt(inputs: ModelInputs, start: str, fused_video: bool) -> Prompt:
     messages = render_messages("commentary", **prompt_pieces(inputs, fused_video=fused_video))
-    return Prompt(messages, inputs, answer_start=LABEL_PREFIX, regions_once=True)
+    return Prompt(messages, inputs, answer_start=start, regions_once=True)
 
 
 def label_continuations() -> list[str]:
@@ -48,8 +62,7 @@ def level_probabilities(
 
 def commentary_prompt(inputs: ModelInputs, level: str, *, fused_video: bool = False) -> Prompt:
     """The prompt from which the commentary is generated, the label already forced."""
-    messages = render_messages("commentary", **prompt_pieces(inputs, fused_video=fused_video))
-    return Prompt(messages, inputs, answer_start=format_label(level), regions_once=True)
+    return _prompt(inputs, format_label(level), fused_video)
 
 
 def follow_up_prompt(

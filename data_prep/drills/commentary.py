@@ -13,7 +13,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from data_prep.drills.grammar import ActivityPhrases, Grammar, load_phrases
-from prompts.parse import ParsedRemark, format_feedback
+from prompts.parse import LABEL_FIRST, ParsedRemark, format_feedback
 from prompts.vocabulary import CORRECT, LEVELS, POLARITIES
 
 # At most two regions done well, one where many are not, so that a summary stays short.
@@ -76,8 +76,12 @@ class Summary:
     drill: str
 
     def __str__(self) -> str:
-        """The summary in the output grammar."""
-        return format_feedback(self.level, self.remarks, self.drill)
+        """The summary in the output grammar, the label first."""
+        return self.written(LABEL_FIRST)
+
+    def written(self, form: str) -> str:
+        """The summary in the output grammar, in one of its forms."""
+        return format_feedback(self.level, self.remarks, self.drill, form)
 
 
 def faults_by_region(drill: DrillLike) -> dict[str, list[FaultLike]]:
@@ -140,10 +144,14 @@ def _drill_sentence(
     return phrases.for_fault(first.name, first.severity).say("drill", rng)
 
 
-def compose_summary(drill: DrillLike, rng: np.random.Generator) -> str:
-    """Label and commentary in the output grammar, the language model's target; "" if none."""
+def compose_summary(drill: DrillLike, rng: np.random.Generator, form: str = LABEL_FIRST) -> str:
+    """Label and commentary in the output grammar, the language model's target; "" if none.
+
+    Args:
+        form: one of `prompts.parse.ANSWER_FORMS`; the words are the same in each.
+    """
     summary = compose_remarks(drill, rng)
-    return "" if summary is None else str(summary)
+    return "" if summary is None else summary.written(form)
 
 
 def compose_spoken(drill: DrillLike, rng: np.random.Generator) -> str:

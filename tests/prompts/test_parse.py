@@ -5,12 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prompts.parse import (
+    ANSWER_FORMS,
+    COMMENTARY_FIRST,
+    LABEL_ONLY,
     REMARK_POLARITIES,
     ParsedRemark,
+    answer_start,
     format_feedback,
     format_label,
     parse_feedback,
     parse_pose_codes,
+    up_to_label,
 )
 from prompts.render import render_pose_codes
 from prompts.vocabulary import LEVELS, REGIONS
@@ -121,3 +126,56 @@ def test_codes_are_read_back(frames, width, data):
         parse_pose_codes("so " + text, frames=frames, tokens_per_frame=width)
     with pytest.raises(ValueError, match="no end"):
         parse_pose_codes(render_pose_codes(codes, end=False), frames=frames, tokens_per_frame=width)
+
+
+@given(st.sampled_from(ANSWER_FORMS), st.sampled_from(LEVELS), remarks, st.none() | line)
+def test_every_form_of_answer_is_read_back(form, level, items, drill):
+    text = format_feedback(level, items, drill, form)
+    parsed = parse_feedback(text, form)
+    assert (parsed.level, parsed.problems) == (level, ())
+    if form == LABEL_ONLY:
+        assert (parsed.remarks, parsed.drill) == ((), None)
+    else:
+        assert (parsed.remarks, parsed.drill) == (items, drill)
+    assert text.startswith(answer_start(form))
+
+
+def test_the_forms_are_written_as_profvlms_tables_7_and_8_have_them():
+    items = [ParsedRemark("legs", "correct", "Keep steady.")]
+    written = {form: format_feedback("Novice", items, "Slow.", form) for form in ANSWER_FORMS}
+    assert written == {
+        "label_first": "Proficiency Level: Novice. Proficiency Commentary:\n"
+        "Legs (correct): Keep steady.\nDrill: Slow.",
+        "commentary_first": "Proficiency Commentary:\nLegs (correct): Keep steady.\n"
+        "Drill: Slow.\nProficiency Level: Novice.",
+        "label_only": "Proficiency Level: Novice.",
+    }
+    assert written["label_first"] == format_feedback("Novice", items, "Slow.")
+
+
+@pytest.mark.parametrize("written", ANSWER_FORMS)
+@pytest.mark.parametrize("read", ANSWER_FORMS)
+def test_fields_in_another_order_do_not_comply(written, read):
+    text = format_feedback("Novice", [ParsedRemark("legs", "correct", "Good.")], None, written)
+    assert (parse_feedback(text, read).problems == ()) == (written == read)
+
+
+def test_the_last_label_counts_where_the_commentary_comes_first():
+    text = "Proficiency Commentary:\nLegs (correct): Good.\nProficiency Level: Novice.\n"
+    parsed = parse_feedback(text + "Proficiency Level: Late Expert.", COMMENTARY_FIRST)
+    assert parsed.level == "Late Expert"
+    assert parsed.problems == ("not a remark: 'Proficiency Level: Novice.'",)
+    assert parse_feedback(text + "more", COMMENTARY_FIRST).problems == ("after the label: 'more'",)
+
+
+def test_a_commentary_is_cut_before_its_label():
+    body = "Proficiency Commentary:\nLegs (correct): Good."
+    assert up_to_label(body) == f"{body}\nProficiency Level:"
+    assert up_to_label(f"{body}\nProficiency Level: Novice.") == f"{body}\nProficiency Level:"
+
+
+def test_an_unknown_form_of_answer_lists_the_known_ones():
+    for call in (lambda: parse_feedback("", "upside_down"),
+                 lambda: format_feedback("Novice", (), None, "upside_down")):  # fmt: skip
+        with pytest.raises(ValueError, match="label_first, commentary_first, label_only"):
+            call()

@@ -22,6 +22,7 @@ from training.dialogue_samples import EARLIER_SHARE, Talk, Talks
 from training.language_samples import token_sample
 from training.language_stage import new_tokens
 from training.pretraining import composed_texts, load_processor, talk_samples
+from training.recipe import LanguageSettings
 from training.tokenizer import train_tokenizer
 
 
@@ -35,7 +36,7 @@ def talker(drills: list[Drill], tmp_path_factory: Any) -> PoiseProcessor:
     """A processor whose vocabulary has the calls."""
     folder: Path = tmp_path_factory.mktemp("talker")
     known = [drill for drill in drills if drill.level is not None]
-    texts = composed_texts(known, 0, dialogues=True)
+    texts = composed_texts(known, 0, LanguageSettings(dialogue_share=0.5))
     train_tokenizer(texts, folder, vocabulary=600, codebook_size=16, calls=True)
     return load_processor(folder)
 
@@ -106,7 +107,7 @@ def test_without_dialogues_nothing_changes(processor: PoiseProcessor, drills: li
     plain = talk_samples(processor, known, 0)
     assert len(plain) == len(known)
     assert all(list(s.ids) == list(s.labels) for s in plain)
-    talks = talk_samples(processor, known, 0, dialogues=True)
+    talks = talk_samples(processor, known, 0, LanguageSettings(dialogue_share=0.5))
     assert len(talks) == len(known) + (len(known) + 1) // 2
     assert not {tuple(s.ids) for s in plain if "?" in processor.tokenizer.decode(s.ids)} & {
         tuple(s.ids) for s in talks

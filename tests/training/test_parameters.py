@@ -41,6 +41,9 @@ def test_every_component_has_a_row_and_the_sums_are_theirs(profvlm: dict) -> Non
     assert rows["language model"]["parameters"] == 134_515_008 + (13 + 256) * 576
     assert rows["video projector: gate"]["parameters"] == 1024 * 1024 + 1024
     assert not any(rows[n]["trained"] for n in ("video encoder", "pose tokenizer"))
+    # ProfVLM is given films alone.
+    assert not any(rows[n]["used"] for n in ("pose mapper", "stage1 mapper", "score token"))
+    assert profvlm["trained"] == pytest.approx(5.25e6 + (15 + 256) * 576, rel=0.001)
     assert profvlm["trained"] == sum(r["parameters"] for r in rows.values() if r["trained"])
     assert profvlm["total"] == sum(r["parameters"] for r in rows.values())
 

@@ -97,7 +97,15 @@ def test_the_setting_is_saved_and_followed(tmp_path: Path) -> None:
     assert Perception.from_pretrained(tmp_path).numbers == "token"
     PoiseConfig(numbers="digits").save_pretrained(tmp_path / LANGUAGE_FOLDER)
     assert Perception.from_pretrained(tmp_path).numbers == "digits"
-    assert Perception.from_pretrained(tmp_path, numbers="none").numbers == "none"
+    reader = PoiseConfig(numbers="none")
+    assert Perception.from_pretrained(tmp_path, reader=reader).numbers == "none"
+
+
+def test_packed_conversations_splice_no_numbers_that_are_text(processor, make_inputs) -> None:
+    inputs = [replace(make_inputs(i), numbers="digits") for i in range(2)]
+    ids = [processor.encode(label_prompt(each).messages) for each in inputs]
+    batch = processor.collate(ids, inputs, packed=True)
+    assert "score_features" not in batch and "pose_features" in batch
 
 
 def test_an_unknown_form_lists_the_known_ones() -> None:
