@@ -42,6 +42,7 @@ from training.language_samples import (
 )
 from training.language_stage import by_task, multitask_samples
 from training.library import build_library
+from training.recipe import LanguageSettings
 from training.run import learner_poses
 
 
@@ -239,9 +240,7 @@ def test_an_activity_without_demonstrations_is_an_error(
     class Nothing:
         class recipe:
             seed = 0
-
-            class language:
-                demonstration_dropout, verdict_weight = 0.5, 4.0
+            language = LanguageSettings()
 
             class correction:
                 epochs = 0
@@ -260,7 +259,8 @@ def test_an_activity_without_demonstrations_is_an_error(
         assert learned.startswith("<|pose_") and "Proficiency" not in learned
         assert answer in processor.tokenizer.decode(sample.ids)
     # With F_g trained apart, as in ExpertAF: one conversation a task, the demonstration in F_t's.
-    run.recipe.correction.epochs, run.recipe.language.demonstration_dropout = 5, 0.0
+    run.recipe.correction.epochs = 5
+    run.recipe.language = LanguageSettings(demonstration_dropout=0.0)
     parts = by_task(multitask_samples(run, [perceived(drill, 0)], library, processor, {}))
     tasks = {stage: [s.sample_id.rsplit("/", 1)[1] for s in some] for stage, some in parts.items()}
     assert tasks == {"language": ["commentary", "retrieval"], "correction": ["correction"]}

@@ -200,6 +200,60 @@ def test_two_processes_train_as_one(runs: tuple[Path, Path], tmp_path: Path) -> 
         assert np.abs(one[name] - two[name]).max() <= 0.05 * moved + 1e-5, name
 
 
+def stages(folder: Path, *settings: str) -> list[dict]:
+    """Run `pretrain` and `language` again with other settings; what was measured on the way."""
+    for stage in ("pretrain", "language"):
+        done = train(folder, "--stage", stage, "loop.evaluation_clips=4", *settings)
+        assert done.returncode == 0, done.stderr
+    return json.loads((folder / WORK_FOLDER / "language.json").read_text())["validation"]
+
+
+def test_an_ablation_of_profvlm_is_a_checkpoint_of_its_own_form(
+    runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(runs[0], folder)
+    measured = stages(
+        folder, "language.inputs=video", "language.numbers=none", "language.rig=whole",
+        "language.views=[ego]", "language.answer_form=commentary_first", "language.comments=one",
+        "language.loss_balance=equal", "language.projector_gating=false",
+        "language.own_commentary_share=0.05",
+    )  # fmt: skip
+    assert [row["step"] for row in measured][:1] == [0] and measured[-1]["step"] == 10
+    for row in measured:
+        assert row["n"] == 4 and 0 <= row["label_field"] <= 1 and row["loss"] > 0
+    refused = train(folder, "--stage", "language", "language.projector_gating=false")
+    assert refused.returncode == 1
+    assert "the pretrained model is another one" in refused.stderr.splitlines()[-1]
+    coach = Coach.from_pretrained(folder)
+    config = coach.config
+    assert (config.views, config.inputs, config.numbers) == (("ego",), "video", "none")
+    assert not config.projector_gating and coach.perception.views == ("ego",)
+    result = coach.coach(CoachInput("squat", squat()), activity="bodyweight_squat")
+    validate(result.feedback.to_json())
+    assert result.text is not None and result.text.startswith("Proficiency Commentary:")
+
+
+def test_an_untuned_language_model_is_a_row_of_its_own(
+    runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """The base stands for weights from the hub: a causal language model and its tokenizer."""
+    folder, base = tmp_path / "run", tmp_path / "base"
+    shutil.copytree(runs[0], folder)
+    text = AutoModelForCausalLM.from_pretrained(runs[0] / "language").language_model
+    text.save_pretrained(base)
+    AutoProcessor.from_pretrained(runs[0] / "language").tokenizer.save_pretrained(base)
+    measured = stages(
+        folder, f"language_model.base={base}", "pretrain.steps=0", "language.steps=0",
+        "language.inputs=none", "language.numbers=digits", "language.own_commentary_share=0",
+    )  # fmt: skip
+    assert [row["step"] for row in measured] == [0]
+    assert json.loads((folder / WORK_FOLDER / "language.json").read_text())["loss"] is None
+    before = text.state_dict()
+    after = Coach.from_pretrained(folder).engine.model.language_model.state_dict()
+    assert all(np.array_equal(after[name], value) for name, value in before.items())
+
+
 def test_one_sport_gets_a_bare_adapter_over_the_checkpoint(
     runs: tuple[Path, Path], tmp_path: Path
 ) -> None:
