@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "coach": ("assistant.coach_cli:app", "Coach one or several clips: videos or pose files."),
     "batch": ("assistant.batch_cli:app", "Coach every clip of a dataset."),
     "demos": ("assistant.demos.cli:app", "Build, grow, list and search expert libraries."),
+    "chat": ("assistant.chat_cli:app", "Ask about a clip in the terminal."),
     "serve": ("assistant.serving.cli:app", "Serve chats about clips over HTTP."),
     "data": ("data_prep.cli:app", "Make and check data sets."),
     "train": ("training.cli:app", "Train a recipe's stages."),

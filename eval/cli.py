@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from eval.calibration_cli import calibration
+from eval.dialogues_cli import chat_questions
 from eval.output import check_writable, finish
 from eval.proficiency_controls_cli import proficiency_controls
 from eval.score_cli import bertscore_baseline, compare, score
@@ -118,6 +119,7 @@ def card(
 
 
 app.command("calibration")(calibration)
+app.command("chat-questions")(chat_questions)
 app.command("proficiency-controls")(proficiency_controls)
 app.command("score")(score)
 app.command("compare")(compare)

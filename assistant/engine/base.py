@@ -23,6 +23,8 @@ class Prompt:
         adapter: name of an adapter that the engine has loaded; None for the base model.
         regions_once: the answer is a commentary: no region may be named by a second remark
             (`prompts.regions_once`).
+        calls: the answer may call for what is shown or filled in (`prompts.vocabulary.CALLS`).
+        numbers_from: the text whose numbers the answer may state, and no other; None allows all.
     """
 
     messages: Sequence[dict[str, str]]
@@ -31,6 +33,8 @@ class Prompt:
     guide: Sequence[Sequence[int]] | None = None
     adapter: str | None = None
     regions_once: bool = False
+    calls: bool = False
+    numbers_from: str | None = None
 
 
 @dataclass(frozen=True)

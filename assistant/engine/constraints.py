@@ -16,6 +16,14 @@ from assistant.errors import PoiseError
 from assistant.model.configuration_poise import PoiseConfig
 from assistant.model.processing_poise import PoiseProcessor
 from prompts.regions_once import OTHER, RegionTrack, closed_pieces, tells
+from prompts.stated import (
+    ELSE,
+    LONGEST,
+    last_run,
+    part_of_a_number,
+    stated_numbers,
+    states_other,
+)
 
 
 class Rule(ABC):
@@ -222,14 +230,61 @@ class RegionsOnce(Rule):
         }
 
 
+class StatedNumbers(Rule):
+    """No number is stated but those allowed, in digits or in words (`prompts.stated`).
+
+    Args:
+        allowed: numbers as digits.
+        tokens, texts: ids and texts of the tokens that may be part of a number.
+    """
+
+    def __init__(self, allowed: Sequence[str], tokens: Sequence[int], texts: Sequence[str]) -> None:
+        self.allowed = frozenset(allowed)
+        self.pieces = dict(zip(tokens, texts, strict=True))
+        self._closed: dict[str, tuple[int, ...]] = {}
+
+    def restrict(self, logits: torch.Tensor, written: Sequence[int]) -> None:
+        run = last_run([self.pieces.get(token, ELSE) for token in written[-LONGEST:]])
+        if run not in self._closed:
+            self._closed[run] = tuple(
+                token
+                for token, piece in self.pieces.items()
+                if states_other(run, piece, self.allowed)
+            )
+        if closed := self._closed[run]:
+            logits[list(closed)] = -torch.inf
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "rule": "stated_numbers",
+            "allowed": sorted(self.allowed),
+            "tokens": list(self.pieces),
+            "texts": list(self.pieces.values()),
+        }
+
+
+@lru_cache(maxsize=4)
+def number_tokens(processor: PoiseProcessor) -> dict[int, str]:
+    """Texts of the tokens that may be part of a number, by id."""
+    return {
+        token: text for token, text in _token_texts(processor).items() if part_of_a_number(text)
+    }
+
+
 @lru_cache(maxsize=4)
 def telling_tokens(processor: PoiseProcessor) -> dict[int, str]:
     """Texts of the tokens that may be part of where a remark begins, by id."""
+    return {token: text for token, text in _token_texts(processor).items() if tells(text)}
+
+
+@lru_cache(maxsize=4)
+def _token_texts(processor: PoiseProcessor) -> dict[int, str]:
+    """Text of every token, by id."""
     tokenizer = processor.tokenizer
     before = processor.text_ids("a")  # decoded behind it, a token keeps its leading space
     texts = tokenizer.batch_decode([[*before, token] for token in range(len(tokenizer))])
     skip = len(tokenizer.decode(before))
-    return {token: text[skip:] for token, text in enumerate(texts) if tells(text[skip:])}
+    return {token: text[skip:] for token, text in enumerate(texts)}
 
 
 RULES: Final = {
@@ -237,6 +292,7 @@ RULES: Final = {
     "one_of": OneOf,
     "pose_form": PoseForm,
     "regions_once": RegionsOnce,
+    "stated_numbers": StatedNumbers,
 }
 
 
@@ -266,6 +322,8 @@ def answer_rules(
         for token, added in tokenizer.added_tokens_decoder.items()
         if added.special and token != tokenizer.eos_token_id
     ]
+    if not prompt.calls:
+        special += processor.call_ids().values()
     rules: list[Rule] = [Without(special)]
     if options.choices:
         rules.append(
@@ -274,4 +332,7 @@ def answer_rules(
     if prompt.regions_once:
         telling = telling_tokens(processor)
         rules.append(RegionsOnce(prompt.answer_start, list(telling), list(telling.values())))
+    if prompt.numbers_from is not None:
+        counting, allowed = number_tokens(processor), stated_numbers(prompt.numbers_from)
+        rules.append(StatedNumbers(sorted(allowed), list(counting), list(counting.values())))
     return rules

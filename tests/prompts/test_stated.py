@@ -2,7 +2,7 @@
 
 import pytest
 
-from prompts.stated import stated_numbers
+from prompts.stated import last_run, part_of_a_number, stated_numbers, states_other
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,29 @@ from prompts.stated import stated_numbers
 )
 def test_digits_and_number_words_count(text: str, numbers: set[str]) -> None:
     assert stated_numbers(text) == numbers
+
+
+def closed(written: str, allowed: set[str]) -> set[str]:
+    """Of some pieces those that may not follow a text."""
+    pieces = ["three", " three", "ee", " sets", "wei", "en", "2", "12", ".5", "one", " ", ", two"]
+    run = last_run([written])
+    return {piece for piece in pieces if states_other(run, piece, allowed)}
+
+
+def test_while_writing_only_allowed_numbers_can_be_ended() -> None:
+    assert closed("do ", set()) == {"three", " three", "2", "12", ".5", ", two"}
+    assert closed("do ", {"3", "2"}) == {"12", ".5"}
+    assert closed("thr", set()) == {" three", "ee", "2", "12", ".5", ", two"}
+    assert "ee" not in closed("s thr", {"3"}) and "ee" not in closed("upthr", set())
+    assert "2" in closed("1", {"3"}) and "2" not in closed("1", {"12"})
+    assert ".5" in closed("3", {"3"}) and ".5" not in closed("3", {"3.5", "3"})
+
+
+@pytest.mark.parametrize("piece", ["three", " 3", "thr", "ee", "twi", " ", ".", "legs, "])
+def test_pieces_of_numbers_are_known(piece: str) -> None:
+    assert part_of_a_number(piece)
+
+
+@pytest.mark.parametrize("piece", ["knees", " the squat", "mmm"])
+def test_other_pieces_are_not(piece: str) -> None:
+    assert not part_of_a_number(piece)

@@ -23,6 +23,7 @@ from assistant.model.configuration_poise import PoiseConfig
 from assistant.model.processing_poise import ModelInputs
 from assistant.tasks.commentary import commentary_prompt, label_continuations, label_prompt
 from prompts.render import render_messages
+from prompts.stated import stated_numbers
 from prompts.vocabulary import REGIONS
 
 FORM = {"code_start": 3, "codebook_size": 4, "frames": 2, "tokens": 2}
@@ -165,3 +166,27 @@ def test_only_a_commentary_is_held_to_one_remark_a_region(processor) -> None:
     chat = Prompt(render_messages("chat", question="Why?"), ModelInputs())
     rules = answer_rules(chat, GenerationOptions(), PoiseConfig(), processor)
     assert [type(rule) for rule in rules] == [Without]
+
+
+def test_a_chat_answer_states_no_number_but_the_feedbacks(engine, processor) -> None:
+    messages = render_messages("chat", commentary="Do three sets.", question="Well?")
+    told = Prompt(messages, ModelInputs(), calls=True, numbers_from="Do three sets.")
+    *_, rule = answer_rules(told, GenerationOptions(), PoiseConfig(), processor)
+    again = rule_from_json(rule.to_json())
+    size = len(processor.tokenizer)
+
+    def closed(text: str) -> set[str]:
+        rows = []
+        for some in (rule, again):
+            logits = torch.zeros(size)
+            some.restrict(logits, processor.text_ids(text))
+            rows.append({processor.tokenizer.decode([i]) for i in logits.isinf().nonzero()[:, 0]})
+        assert rows[0] == rows[1]
+        return rows[0]
+
+    assert {*"012456789"} <= closed("Do ") and "3" not in closed("Do ")
+    assert closed("Do tw") - closed("Do ") >= {"o"} and "hree" not in closed("Do t")
+    for seed in range(3):
+        options = GenerationOptions(max_new_tokens=60, temperature=1.5, seed=seed)
+        (answer,) = engine.generate([told], options)
+        assert stated_numbers(answer.text) <= {"3"}

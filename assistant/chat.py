@@ -1,0 +1,237 @@
+"""The chat about a clip without any storage: the same object answers in the terminal and in HTTP.
+
+    talk = ClipTalk(seen, earlier)
+    if not is_medical(question):
+        prompt = talk.prompt(question, history)          # any engine streams its answer
+        for event in Filling(talk).add(piece): ...       # text, or a motion that is to be shown
+
+The language model answers; a call that it writes (`prompts.vocabulary.CALLS`) is filled in here
+from the feedback, so that every number beside those of the commentary is a measured one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, Literal
+
+from assistant.compare import Change, compare_measurements, region_changes
+from assistant.engine.base import Prompt
+from assistant.evidence import ExpertQuantity
+from assistant.feedback import Measurement
+from assistant.model.processing_poise import ModelInputs
+from assistant.tasks.chat import chat_prompt, split_calls
+from assistant.web.wording import measure, percent, quantity_name
+from prompts.earlier import BETTER, SAME, render_earlier
+from prompts.vocabulary import (
+    LEVEL_PROBABILITY,
+    MEASURED,
+    MEASURED_CHANGE,
+    NEEDS_IMPROVEMENT,
+    POLARITIES,
+    SHOW_CORRECTION,
+    SHOW_DEMONSTRATION,
+)
+
+Motion = Literal["demonstration", "correction"]
+SHOWN: Final[Mapping[str, Motion]] = {
+    SHOW_DEMONSTRATION: "demonstration",
+    SHOW_CORRECTION: "correction",
+}
+# Of a comparison this many quantities are told.
+MOST_CHANGES: Final = 3
+
+
+@dataclass(frozen=True)
+class Show:
+    """The model called for a motion."""
+
+    motion: Motion
+
+
+Event = str | Show
+
+
+@dataclass(frozen=True)
+class SeenClip:
+    """What the chat knows of one judged clip.
+
+    Attributes:
+        name: what the user calls it.
+        inputs: features for the prompt.
+        commentary: label and commentary as generated.
+        feedback: the record of `poise coach --json`, or its activity, proficiency, remarks, focus
+            and measurements.
+    """
+
+    name: str
+    inputs: ModelInputs
+    commentary: str
+    feedback: Mapping[str, Any]
+
+    @property
+    def activity(self) -> str:
+        """Its activity's name."""
+        name: str = self.feedback["activity"]["name"]
+        return name
+
+    @property
+    def level(self) -> str:
+        """Its proficiency level."""
+        level: str = self.feedback["proficiency"]["level"]
+        return level
+
+    def to_improve(self) -> list[str]:
+        """Regions that need improvement, the one to fix first first."""
+        focus = self.feedback["focus"]
+        regions = [
+            remark["region"]
+            for remark in self.feedback["remarks"]
+            if remark["polarity"] == POLARITIES[NEEDS_IMPROVEMENT]
+        ]
+        first = [] if focus is None else [focus["region"]]
+        return [*first, *(region for region in regions if region not in first)]
+
+    def opening(self) -> str:
+        """The first answer: the level, the one thing to fix first, and a drill, in the words of the
+        generated commentary."""
+        focus, remarks = self.feedback["focus"], self.feedback["remarks"]
+        lines = [f"Level: {self.level}."]
+        if focus is None:
+            lines += ["Nothing to fix first.", *(remark["text"] for remark in remarks[:1])]
+        else:
+            lines.append(f"Fix first ({focus['region']}): {remarks[focus['remark']]['text']}")
+            if focus["drill"]:
+                lines.append(f"Drill: {focus['drill']}")
+        return "\n".join(lines)
+
+
+class ClipTalk:
+    """Questions about a clip, beside an earlier one of the same activity where there is one.
+
+    Args:
+        clip: what is asked about.
+        earlier: an earlier clip; one of another activity is left out.
+        experts: quantities measured on experts of the clip's activity, to compare by.
+    """
+
+    def __init__(
+        self,
+        clip: SeenClip,
+        earlier: SeenClip | None = None,
+        experts: Mapping[str, ExpertQuantity] | None = None,
+        *,
+        fused_video: bool = False,
+    ) -> None:
+        alike = earlier is not None and earlier.activity == clip.activity
+        self.clip, self.earlier = clip, earlier if alike else None
+        self._experts = experts or {}
+        self._fused_video = fused_video
+
+    @cached_property
+    def changes(self) -> list[Change]:
+        """The quantities measured in both clips, the clearest changes first."""
+        if self.earlier is None:
+            return []
+        before, now = (
+            [Measurement(**row) for row in clip.feedback["measurements"]]
+            for clip in (self.earlier, self.clip)
+        )
+        return compare_measurements(self.clip.activity, before, now, self._experts)
+
+    @cached_property
+    def told_earlier(self) -> str | None:
+        """What the prompt says of the earlier clip."""
+        if self.earlier is None:
+            return None
+        verdicts = region_changes(self.changes)
+        return render_earlier(self.earlier.level, self.earlier.to_improve(), verdicts)
+
+    def prompt(self, question: str, history: Sequence[tuple[str, str]] = ()) -> Prompt:
+        """The prompt of a question; `history` holds earlier answers with their calls."""
+        return chat_prompt(
+            self.clip.inputs,
+            self.clip.commentary,
+            question,
+            history,
+            earlier=self.told_earlier,
+            fused_video=self._fused_video,
+        )
+
+    def fill(self, call: str) -> Event:
+        """What stands in the place of a call; "" where nothing was measured."""
+        if call in SHOWN:
+            return Show(SHOWN[call])
+        if call == LEVEL_PROBABILITY:
+            return self._probability()
+        if call == MEASURED_CHANGE:
+            return self.changes_text()
+        (region,) = (name for name, token in MEASURED.items() if token == call)
+        return self._evidence(region)
+
+    def _probability(self) -> str:
+        found = self.clip.feedback["proficiency"]
+        return f"The model gives this level {percent(max(found['probabilities']))}."
+
+    def _evidence(self, region: str) -> str:
+        shown = next(
+            (r["evidence"] for r in self.clip.feedback["remarks"] if r["region"] == region), None
+        )
+        if shown is None:
+            return ""
+        mine = measure(shown["value"], shown["unit"], shown["error"])
+        experts = measure(shown["expert_mean"], shown["unit"], shown["expert_std"])
+        return f"Measured: {quantity_name(shown['quantity'])} {mine}, simulated experts {experts}."
+
+    def changes_text(self) -> str:
+        """The clearest changes with their error bars; "" without an earlier clip."""
+        told = [_told(change) for change in self.changes[:MOST_CHANGES]]
+        return f"Measured: {'; '.join(told)}." if told else ""
+
+
+def _told(change: Change) -> str:
+    before = measure(change.before, change.unit, change.before_error)
+    now = measure(change.now, change.unit, change.now_error)
+    verdict = {SAME: "within the error"}.get(change.verdict, change.verdict)
+    if change.verdict == BETTER:
+        verdict = "nearer to the experts"
+    return f"{quantity_name(change.quantity)} {before} then, {now} now ({verdict})"
+
+
+class Filling:
+    """Fills the calls of an answer while it is written.
+
+    Attributes:
+        raw: the answer so far as the model wrote it, calls and all.
+        text: the same as shown, motions left out.
+        shown: the motions called for.
+    """
+
+    def __init__(self, talk: ClipTalk) -> None:
+        self._talk = talk
+        self._space = ""
+        self.raw = self.text = ""
+        self.shown: list[Motion] = []
+
+    def add(self, piece: str) -> list[Event]:
+        """What the next piece of text (calls are whole in it) gives to show."""
+        self.raw += piece
+        events: list[Event] = []
+        for part, is_call in split_calls(piece):
+            event = self._talk.fill(part) if is_call else part
+            if isinstance(event, Show):
+                self.shown.append(event.motion)
+                events.append(event)
+            else:
+                events += self._spaced(event)
+        return events
+
+    def _spaced(self, text: str) -> list[Event]:
+        """The text with one space where an empty filling leaves two."""
+        if self._space:
+            text = self._space + text.lstrip(" ")
+        kept = text.rstrip(" ")
+        self._space = " " if len(kept) < len(text) else ""
+        if not self.text or self.text.endswith(("\n", " ")):
+            kept = kept.lstrip(" ")
+        self.text += kept
+        return [kept] if kept else []
