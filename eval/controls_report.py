@@ -1,19 +1,23 @@
 """The result of `poise eval proficiency-controls` as Markdown: for stdout and for its page."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from assistant.errors import PoiseError
 from eval import controls_published as published
-from eval.proficiency_controls import CONTROLS, KEYS, LADDER
-from eval.sparse_skill_controls import FIGURES, FLOORS, VARIANTS
+from eval.proficiency_controls import CONTROLS, FLOORS, KEYS, LADDER, LEAVE_ONE_OUT, OVERALL, Row
+from eval.sparse_skill_controls import FIGURES, VARIANTS
+from eval.sparse_skill_controls import FLOORS as SPARSE_SKILL_FLOORS
 from eval.tables import markdown, number
+from prompts.vocabulary import LEVELS
 
 RESULT = Path("docs/results/proficiency_controls.json")
 PAGE = Path("docs/proficiency/controls.md")
 TEMPLATE = Path(__file__).parent / "controls.jinja"
+# What needs no training: a level at random, and always the most frequent one.
+CONSTANT_FLOORS = ("chance", "majority")
 HEADER = ("accuracy", "macro-F1", "MAE", "Spearman")
 
 
@@ -54,7 +58,7 @@ def per_activity_table(rows: Mapping[str, Any]) -> str:
     lines = [
         [f"{name} (n {known[name]['n']})"]
         + [interval(None if row is None else row[name]) for row in rows.values()]
-        for name in known
+        for name in sorted(known, key=lambda name: (name == OVERALL, name))
     ]
     return markdown(["activity", *rows], lines)
 
@@ -67,7 +71,7 @@ def per_level_table(rows: Mapping[str, Any]) -> str:
     lines = [
         [f"{level} (n {base[level]['n']})"]
         + [number(some[level][key]) for key in ("f1", "precision") for some in (base, full)]
-        for level in base
+        for level in LEVELS
     ]
     names = [f"{key} {row}" for key in ("F1", "precision") for row in ("baseline", "full")]
     return markdown(["level", *names], lines)
@@ -81,7 +85,7 @@ def sparse_skill_table(rows: Mapping[str, Any]) -> str:
     floors = rows.get("floors") or {}
     lines += [
         [name, *("" if key is None else interval(floors.get(key)) for key in keys)]
-        for name, keys in FLOORS.items()
+        for name, keys in SPARSE_SKILL_FLOORS.items()
     ]
     return markdown(["variant", *FIGURES.values()], lines)
 
@@ -134,14 +138,24 @@ def verdict(test: Mapping[str, float], theirs: float) -> str:
     return "agrees" if (test["difference"] > 0) == (theirs > 0) else "disagrees"
 
 
+def in_order(found: Mapping[str, Any], rows: Sequence[Row], first: Sequence[str] = ()) -> Any:
+    """The rows of a table as the paper has them; a stored result has its keys sorted."""
+    return {name: found[name] for name in (*first, *(row.name for row in rows))}
+
+
 def look_closer_tables(result: Mapping[str, Any]) -> str:
     """Tables II to V and the floors."""
+    floors = in_order(result["floors"], FLOORS, CONSTANT_FLOORS)
     parts = {
-        "Ladder (Table IV)": figure_table(result["ladder"]),
-        "Floors": figure_table(result["floors"]),
-        "Controls (Table V)": figure_table(result["controls"]),
-        "What is left out (Table III)": figure_table(result["leave_one_out"]),
-        "By activity, accuracy (Table III)": per_activity_table(result["per_activity"]),
+        "Ladder (Table IV)": figure_table(in_order(result["ladder"], LADDER)),
+        "Floors": figure_table(floors),
+        "Controls (Table V)": figure_table(in_order(result["controls"], CONTROLS)),
+        "What is left out (Table III)": figure_table(
+            in_order(result["leave_one_out"], LEAVE_ONE_OUT)
+        ),
+        "By activity, accuracy (Table III)": per_activity_table(
+            in_order(result["per_activity"], LEAVE_ONE_OUT)
+        ),
         "By level (Table II)": per_level_table(result["per_level"]),
     }
     return "\n\n".join(f"### {title}\n\n{text}" for title, text in parts.items())

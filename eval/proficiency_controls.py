@@ -23,6 +23,7 @@ from prompts.vocabulary import LEVELS
 
 DRAWS: Final = 500
 CHANCE_DRAWS: Final = 50
+OVERALL: Final = "overall"
 
 
 @dataclass(frozen=True)
@@ -281,8 +282,8 @@ def _per_activity(takes: Takes, row: Row, draws: int) -> dict[str, Any] | None:
     names = np.array(takes.activities)
     right = _right(said, takes.levels)
     found = {}
-    for name in [*sorted(set(takes.activities)), "overall"]:
-        mine = np.ones(len(names), bool) if name == "overall" else names == name
+    for name in [*sorted(set(takes.activities)), OVERALL]:
+        mine = np.ones(len(names), bool) if name == OVERALL else names == name
         people = [takes.performers[i] for i in np.flatnonzero(mine)]
         interval = asdict(bootstrap(right[mine], people, draws=draws))
         found[name] = interval | {"n": int(mine.sum())}

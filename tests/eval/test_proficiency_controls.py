@@ -10,8 +10,10 @@ from sklearn.metrics import f1_score, precision_score
 
 from assistant.errors import PoiseError
 from eval import sparse_skill_controls
-from eval.controls_report import verdict
+from eval.controls_report import PAGE, stored, verdict, write_page
 from eval.proficiency_controls import (
+    LADDER,
+    LEAVE_ONE_OUT,
     VARIANTS,
     confusion,
     evaluate,
@@ -19,6 +21,7 @@ from eval.proficiency_controls import (
     per_level,
     read_runs,
 )
+from eval.proficiency_controls_cli import proficiency_controls
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADS = ("base", "multinomial", "coral/annotated", "coral/no_margin", "nearest_neighbour")
@@ -137,3 +140,18 @@ def test_sparse_skill_runs_are_read_with_their_range(tmp_path: Path) -> None:
     names = [argument for run in asked for argument in run if "variant" in argument]
     assert len(asked) == 8 and "sparse_skill.variant=no_local" not in names
     assert (tmp_path / "sparse_skill" / "full_0" / "pose_tokenizer" / "config.json").is_file()
+
+
+def test_the_page_is_that_of_the_stored_results() -> None:
+    write_page(stored(), ROOT / PAGE, check=True)
+
+
+def test_the_stored_results_are_whole_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    proficiency_controls([], stored=True, as_json=True)
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == stored()
+    for table, rows in (("ladder", LADDER), ("leave_one_out", LEAVE_ONE_OUT)):
+        for row in rows:
+            assert len(printed["look_closer"][table][row.name]["accuracy"]["by_seed"]) == 3
+    for variant in sparse_skill_controls.VARIANTS:
+        assert printed["sparse_skill"][variant]["seeds"] == 3
