@@ -41,6 +41,7 @@ def render_card(results: Path = RESULTS) -> str:
         shuffles=shuffles_table(mini),
         # Results that were stored before these were measured lack them.
         closed_loop=tables.closed_loop_table(mini) if "closed_loop_n" in mini else None,
+        texts=tables.texts_table(mini) if "text_n" in mini else None,
         remarks=tables.remarks_table(mini) if "hallucination_n" in mini else None,
         real_table=tables.real_poses_table(real),
         number=tables.number,

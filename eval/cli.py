@@ -77,6 +77,7 @@ def mini_test(
     result["sets"] = {name: test_set.info for name, test_set in sets.items()}
     finish(result, as_json, output, tables.mini_test_table(result))
     if not as_json:
+        print(tables.texts_table(result))
         print(tables.remarks_table(result))
         print(tables.closed_loop_table(result))
         print(tables.conditions_table(result, ("level_accuracy", "fault_micro_f1")))

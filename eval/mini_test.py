@@ -17,10 +17,12 @@ from assistant.pose.normalise import normalise
 from assistant.tasks.window import WINDOW_FPS
 from eval import levels as lv
 from eval.closed_loop import score_rises, summarise_rises
+from eval.commentaries import score_commentaries
 from eval.corrections import CorrectionScores, ExpertWindows, score_correction, through_codec
 from eval.floors import BoostedTrees, angle_statistics, oracle_level
 from eval.hallucinations import hallucinations
 from eval.poses import distance
+from eval.scoring import versions
 from eval.statistics import auroc
 from eval.summaries import (
     Scores,
@@ -213,6 +215,9 @@ def evaluate(
     result = summarise(scores) | shuffled_truth(scores, seed) | tokenizer_error(coach, clips)
     result |= summarise_rises(scores.rises, scores.performers, seed)
     result |= hallucinations(scores.records, clips, coach.experts, seed)
+    log("commentaries")
+    texts, result["samples"] = score_commentaries(scores, seed, log)
+    result |= texts
     result |= {"pct_real_mm": None, "pct_real_plain_mm": None}
     if throws:
         result |= real_tokenizer_error(coach, throws)
@@ -235,6 +240,8 @@ def evaluate(
     result["tests"] = paired_tests(scores)
     result["performers"] = len(set(scores.performers))
     result["seed"] = seed
+    result["counts"] = {"asked": len(clips), "done": sum(r["judged"] for r in scores.records)}
+    result["versions"] = versions()
     result["provenance"] = dict(scores.records[0]["provenance"])
     return result
 

@@ -251,6 +251,16 @@ def score_rows(result: Mapping[str, Any], rows: Sequence[tuple[str, str, int]]) 
     return found
 
 
+def texts_table(result: Mapping[str, Any]) -> str:
+    """The text metrics of a suite's generated commentaries."""
+    shown = {**result, "intervals": result.get("text_intervals", {})}
+    rows = score_rows(shown, TEXT_ROWS)
+    table = markdown(["commentary", "result [95% over performers]", "beside it", "n"], rows)
+    reason = result.get("text_metrics_not_run")
+    notes = text_notes(result) if reason is None else [f"text metrics not run: {reason}"]
+    return "\n".join([table, *notes])
+
+
 def score_table(result: Mapping[str, Any]) -> str:
     """The result of `poise eval score`, floors beside every row."""
     rows = score_rows(result, (*TEXT_ROWS, *OTHER_ROWS))

