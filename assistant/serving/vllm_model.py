@@ -174,6 +174,9 @@ class PoiseForVllm(nn.Module, SupportsMultiModal, SupportsLoRA, FeatureRows):
                 architectures=[text_architecture(config)],
             )
         self.packed_modules_mapping = self.language_model.packed_modules_mapping
+        # Adapters change linears only. With the vocabulary among their targets, vLLM's CPU kernels
+        # fail as soon as a prompt's own tokens are scored.
+        self.language_model.embedding_modules = {}
         marks.configure_mm_token_handling(
             config.text_config.vocab_size,
             [getattr(config, f"{modality}_token_id") for modality in MODALITIES],

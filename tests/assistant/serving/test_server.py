@@ -1,7 +1,6 @@
 """Models, coaching, the OpenAPI document and the counts, over HTTP."""
 
 import io
-import json
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -12,6 +11,7 @@ import numpy as np
 import openai
 import pytest
 
+from assistant import cli
 from assistant.feedback import validate
 from assistant.pose.read import read_pose
 
@@ -134,8 +134,12 @@ def test_a_server_that_cannot_start_says_why(options: tuple[str, ...], said: str
     assert done.stdout == ""
 
 
-@pytest.mark.skipif(find_spec("vllm") is not None, reason="vllm is installed")
-def test_without_vllm_the_message_names_the_command() -> None:
-    done = serve("--engine", "vllm")
-    assert done.returncode == 1 and "make serve" in done.stderr
-    assert json.dumps(done.stdout) == '""'
+def test_without_vllm_the_message_names_the_command(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(
+        "assistant.serving.cli.find_spec", lambda name: None if name == "vllm" else find_spec(name)
+    )
+    assert cli.main(["serve", "--engine", "vllm"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("poise: the engine vllm is not installed")
+    assert "make serve" in captured.err and captured.err.count("\n") == 1
+    assert captured.out == ""
