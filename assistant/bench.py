@@ -26,6 +26,7 @@ BENCHES: Final = {
     "decode": ("assistant.video.bench_decode:run", "Frames late in a film, reached by seeking."),
     "generate": ("assistant.serving.bench_generate:run", "Answers about clips, by vLLM."),
     "features": ("data_prep.bench:features", "Video features of clips, only their frames read."),
+    "library": ("assistant.demos.bench:run", "The nearest of 100,000 demonstrations."),
     "train": ("training.bench:run", "Real tokens a second of training a language model."),
 }
 

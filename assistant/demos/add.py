@@ -33,6 +33,7 @@ class About:
         level, regions, licence, note: see `Demonstration`.
         span: seconds of the clip; None takes the two seconds that matter most.
         name: in place of the clip's name.
+        trusted: take the owner's word for the activity, whatever the clip looks like.
     """
 
     activity: str
@@ -42,6 +43,7 @@ class About:
     note: str = ""
     span: tuple[float, float] | None = None
     name: str | None = None
+    trusted: bool = False
 
     def __post_init__(self) -> None:
         check_names("level", () if self.level is None else (self.level,), LEVELS)
@@ -67,7 +69,7 @@ def demonstrations_of(
             remedy="give the whole movement",
         )
     check_span(about.span, duration)
-    judged = _judged(coach, clip, resolved, about.activity)
+    judged = _judged(coach, clip, resolved, about)
     items = cut_demonstrations(
         coach.perception,
         judged.pose,
@@ -112,27 +114,29 @@ def window_starts(
     return [min(start + i * STEP_SECONDS, last) for i in range(count)]
 
 
-def _judged(coach: "Coach", clip: "Clip", resolved: "PoseResult", activity: str) -> "Judged":
-    """The clip as perception sees it, without being told what it shows."""
+def _judged(coach: "Coach", clip: "Clip", resolved: "PoseResult", about: About) -> "Judged":
+    """The clip as perception sees it, which is told what it shows only where that is trusted."""
     from assistant.coach_result import CoachInput, NotJudged
     from assistant.perceive import perceive
 
     given = CoachInput(clip.clip_id, resolved.pose, clip.views)
-    seen = perceive(coach.perception, [given])[0]
+    told = about.activity if about.trusted else None
+    seen = perceive(coach.perception, [given], activity=told)[0]
     found = seen.assessment
     if isinstance(seen, NotJudged):
         raise PoiseError(
             f"clip {clip.clip_id} cannot be a demonstration",
             got="a motion that cannot be judged: it looks like none of the known activities",
-            expected=activity,
-            remedy="film the whole body from 2 to 5 m away, one person and whole repetitions",
+            expected=about.activity,
+            remedy="film the whole body from 2 to 5 m away, one person and whole repetitions; or "
+            "give --force if it is one",
         )
-    if found.activity != activity:
+    if found.activity != about.activity:
         raise PoiseError(
             f"clip {clip.clip_id} shows another activity",
             got=f"{found.activity} (probability {found.activity_probability:.2f})",
-            expected=activity,
-            remedy="name what it shows with --activity, or give another film",
+            expected=about.activity,
+            remedy="name what it shows with --activity, give another film, or --force",
         )
     return seen
 

@@ -98,6 +98,9 @@ def add(
     span: Span = None,
     note: Annotated[str, typer.Option(help="Anything else.")] = "",
     name: Annotated[str | None, typer.Option("--id", help="In place of the clip's name.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Take your word for what an unlikely clip shows.")
+    ] = False,
     pose: PoseFile = None,
     pose_model: PoseModel = None,
     model: Model = None,
@@ -109,7 +112,7 @@ def add(
     from assistant.demos.store import DemoStore, is_store
 
     regions = tuple(r.strip() for r in regions_correct.split(",") if r.strip())
-    about = About(activity, level, regions, licence, note, span, name)
+    about = About(activity, level, regions, licence, note, span, name, force)
     coach = Coach.from_pretrained(model)
     coach.check_activity(activity)
     encoded_by = coach.checkpoint.sha256()

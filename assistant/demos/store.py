@@ -33,6 +33,7 @@ PROBES: Final = 20
 ROWS_A_BATCH: Final = 1024
 # Every commit adds a file; so many are joined into one.
 MOST_FILES: Final = 64
+_LOCK: Final = ".lock"
 _PLAIN: Final = (
     "demonstration_id", "activity", "start", "end", "level", "unconditional", "fps", "licence",
     "source", "origin", "note", "thumbnail",
@@ -69,19 +70,29 @@ class DemoStore(Library):
         self._table = table
 
     @classmethod
-    def create(cls, folder: Path, encoded_by: str, items: Iterable[Demonstration]) -> "DemoStore":
+    def create(
+        cls,
+        folder: Path,
+        encoded_by: str,
+        items: Iterable[Demonstration],
+        *,
+        index_from: int = INDEX_FROM,
+    ) -> "DemoStore":
         """Write a new library in one commit: all of `items` (there may be none) or nothing.
+
+        From `index_from` rows on their vectors are indexed.
 
         Raises:
             PoiseError: there is a library already, other files, or the folder cannot be written.
         """
         with _writing(folder) as lancedb:
-            if is_store(folder):
+            others = [path.name for path in folder.iterdir() if path.name not in (_LOCK, FOLDER)]
+            if is_store(folder) or others:
                 raise PoiseError(
                     f"cannot build a library in {folder}",
-                    got="a library",
+                    got=f"{others[0]} in it" if others else "a library",
                     expected="a new or empty folder",
-                    remedy="name another folder, or add to this one with `poise demos add`",
+                    remedy="name another folder, or add to a library with `poise demos add`",
                 )
             shutil.rmtree(folder / FOLDER, ignore_errors=True)  # of a creation that was killed
             about = {"schema_version": SCHEMA_VERSION, "embedding": EMBEDDING}
@@ -91,7 +102,8 @@ class DemoStore(Library):
                     NAME, data=_batches(guarded, schema), schema=schema
                 )
             store = cls(folder, table, encoded_by)
-            store._tidy()
+            with _faults(folder, "write"):
+                store._tidy(index_from)
         return store
 
     @classmethod
@@ -221,11 +233,11 @@ class DemoStore(Library):
             found |= {row["demonstration_id"]: _item(row) for row in query.to_arrow().to_pylist()}
         return found
 
-    def _tidy(self) -> None:
+    def _tidy(self, index_from: int = INDEX_FROM) -> None:
         """Join small files, and index the vectors of a large library."""
         if self._table.stats()["fragment_stats"]["num_fragments"] > MOST_FILES:
             self._table.optimize()
-        if self._table.count_rows() >= INDEX_FROM and not self._table.list_indices():
+        if self._table.count_rows() >= index_from and not self._table.list_indices():
             from lancedb.index import IvfFlat
 
             self._table.create_index("vector", config=IvfFlat(distance_type="l2"))
@@ -260,7 +272,7 @@ def _writing(folder: Path) -> Iterator[Any]:
     lancedb = _lancedb()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
+        lock = (folder / _LOCK).open("w")
     except OSError as fault:
         raise PoiseError(
             f"cannot write the library in {folder}",

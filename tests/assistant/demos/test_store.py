@@ -102,6 +102,13 @@ def test_a_library_is_never_built_over_another(library: Library, store: DemoStor
     assert len(DemoStore.open(store.folder)) == 6
 
 
+def test_a_library_is_never_built_among_other_files(library: Library, tmp_path: Path) -> None:
+    library.save(tmp_path)
+    with pytest.raises(PoiseError, match=r"got: library\.\w+ in it; expected: a new or empty"):
+        DemoStore.create(tmp_path, "sha", ())
+    assert type(open_library(tmp_path)) is Library
+
+
 def test_codes_of_another_checkpoint_are_refused(store: DemoStore) -> None:
     store.check_encoding("sha-of-a-checkpoint")
     with pytest.raises(PoiseError, match=r"encoded by another checkpoint.*poise demos build"):
@@ -177,8 +184,8 @@ def test_kills_while_writing_harm_nothing(library: Library, store: DemoStore) ->
         killed_while_writing += len(done) > 0
         assert len(opened) == len(found)
         window = library.items[0].window
-        nearest = opened.nearest(window, Choice(activity=library.items[0].activity), 3)
-        assert all(np.allclose(item.window, window, atol=1e-3) for item in nearest)
+        (nearest,) = opened.nearest(window, Choice(activity=library.items[0].activity), 1)
+        assert np.allclose(nearest.window, window, atol=1e-3)
         opened.add([replace(library.items[0], demonstration_id=f"after-{attempt}")])
         survived.add(f"after-{attempt}")
     assert killed_while_writing > 0
