@@ -166,7 +166,7 @@ def test_kills_while_writing_harm_nothing(library: Library, store: DemoStore) ->
     rng = np.random.default_rng(int.from_bytes(os.urandom(4)))
     survived: set[str] = set()
     killed_while_writing = 0
-    for attempt in range(12):
+    for attempt in range(8):
         process = writer(store.folder, f"run{attempt}", 1000)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
