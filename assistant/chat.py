@@ -112,6 +112,8 @@ class ClipTalk:
         clip: what is asked about.
         earlier: an earlier clip; one of another activity is left out.
         experts: quantities measured on experts of the clip's activity, to compare by.
+        taught: whether the model has learned dialogues; one that has not is told nothing of the
+            earlier clip, which its prompts never held.
     """
 
     def __init__(
@@ -121,11 +123,13 @@ class ClipTalk:
         experts: Mapping[str, ExpertQuantity] | None = None,
         *,
         fused_video: bool = False,
+        taught: bool = True,
     ) -> None:
         alike = earlier is not None and earlier.activity == clip.activity
         self.clip, self.earlier = clip, earlier if alike else None
         self._experts = experts or {}
         self._fused_video = fused_video
+        self._taught = taught
 
     @cached_property
     def changes(self) -> list[Change]:
@@ -141,7 +145,7 @@ class ClipTalk:
     @cached_property
     def told_earlier(self) -> str | None:
         """What the prompt says of the earlier clip."""
-        if self.earlier is None:
+        if self.earlier is None or not self._taught:
             return None
         verdicts = region_changes(self.changes)
         return render_earlier(self.earlier.level, self.earlier.to_improve(), verdicts)

@@ -55,6 +55,12 @@ def look_at(
     return record, SeenClip(clip.clip_id, item.inputs, result.text, record), motions
 
 
+def knows_dialogues(engine: Any) -> bool:
+    """Whether an engine's vocabulary has the calls; one without a vocabulary (dummy) takes all."""
+    processor = getattr(engine, "processor", None)
+    return processor is None or bool(processor.call_ids())
+
+
 class ChatSession:
     """One chat; `begin` and `resume` make it."""
 
@@ -91,8 +97,7 @@ class ChatSession:
     @property
     def knows_dialogues(self) -> bool:
         """Whether the model was trained on dialogues: then its vocabulary has the calls."""
-        processor: Any = getattr(self.coach.engine, "processor", None)
-        return processor is not None and bool(processor.call_ids())
+        return knows_dialogues(self.coach.engine)
 
     def add_clip(self, clip: CoachInput, *, activity: str | None = None, seed: int = 0) -> str:
         """Look at a clip and keep it; the first answer about it.
@@ -132,6 +137,7 @@ class ChatSession:
             alike[-1] if alike else None,
             self.coach.experts.table.get(seen.activity),
             fused_video=self.coach.fused_video,
+            taught=self.knows_dialogues,
         )
 
     def ask(self, question: str, options: GenerationOptions | None = None) -> Iterator[Event]:

@@ -5,7 +5,7 @@ measurements and what can be played. Nothing here asks a model anything.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +177,28 @@ def judged_result(
         corrected=answer.corrected,
         ranked=tuple(answer.ranked),
     )
+
+
+def told_record(item: Judged, text: str, levels: np.ndarray, experts: Experts) -> dict[str, Any]:
+    """What a chat reads of a clip's feedback, before any correction or demonstration: activity,
+    proficiency, remarks with evidence, focus and measurements.
+
+    Args:
+        text: label and commentary as generated.
+        levels: [4] probabilities.
+    """
+    found, parsed = item.assessment, parse_feedback(text)
+    remarks = _remarks(item, parsed, experts)
+    return {
+        "activity": {"name": found.activity, "probability": found.activity_probability},
+        "proficiency": {
+            "level": LEVELS[int(levels.argmax())],
+            "probabilities": [float(p) for p in levels],
+        },
+        "remarks": [asdict(remark) for remark in remarks],
+        "focus": _focus(remarks, parsed, found),
+        "measurements": [asdict(measured) for measured in item.measurements],
+    }
 
 
 def _remarks(item: Judged, parsed: ParsedFeedback, experts: Experts) -> list[Remark]:

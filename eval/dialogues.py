@@ -25,7 +25,7 @@ from typing import Any, Final
 import numpy as np
 
 from assistant.chat import ClipTalk, Filling, SeenClip
-from assistant.chat_session import look_at
+from assistant.chat_session import knows_dialogues, look_at
 from assistant.coach import Coach
 from assistant.coach_result import CoachInput
 from assistant.engine.base import GenerationOptions
@@ -206,6 +206,7 @@ def ask_all(
 ) -> list[Answered]:
     """Every question about both clips of a pair; general ones go round the activities."""
     activities, asked = list(pairs), []
+    taught = knows_dialogues(coach.engine)
     for number, question in enumerate(questions):
         general = question.sport == GENERAL
         activity = activities[number % len(activities)] if general else SPORTS[question.sport]
@@ -213,7 +214,7 @@ def ask_all(
             for place in range(2):
                 clip, other = pairs[activity][place], pairs[activity][1 - place]
                 experts = coach.experts.table.get(activity)
-                talk = ClipTalk(clip, other, experts, fused_video=coach.fused_video)
+                talk = ClipTalk(clip, other, experts, fused_video=coach.fused_video, taught=taught)
                 asked.append((question, place, talk))
     model = [item for item in asked if not is_medical(item[0].question)]
     raw: dict[int, str] = {}

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 
 from assistant.answer import check_label_first
-from assistant.coach_result import Judged
+from assistant.chat import ClipTalk, Filling, Show
+from assistant.chat import SeenClip as TalkClip
+from assistant.coach_result import Judged, told_record
 from assistant.engine.base import GenerationOptions, Piece, Prompt
+from assistant.medical import REFERRAL, is_medical
 from assistant.serving.clips import SeenClip
 from assistant.serving.conversation import Conversation
 from assistant.serving.errors import ApiError
 from assistant.serving.schema import ChatRequest, ClipSaid
-from assistant.tasks.chat import chat_prompt
 from assistant.tasks.commentary import (
     commentary_prompt,
     label_continuations,
@@ -77,34 +79,44 @@ class ChatAnswerer:
             ApiError: the conversation is longer than the model's context.
         """
         item = seen.perceived
-        if not isinstance(item, Judged):
-            said = ClipSaid(
-                sha256=seen.sha256, judged=False, activity=item.assessment.activity, level=None
-            )
-            text = self._coach.abstain_reason
-            count = len(self._processor.text_ids(text))
-            return ChatAnswer(said, 0, count + 1, _whole(Piece(0, text, count, ended=True)))
-        level = await self._level(seen, item, adapter)
+        level = await self._level(seen, item, adapter) if isinstance(item, Judged) else None
         said = ClipSaid(
-            sha256=seen.sha256, judged=True, activity=item.assessment.activity, level=level
+            sha256=seen.sha256,
+            judged=level is not None,
+            activity=item.assessment.activity,
+            level=level,
         )
+        if talk.question is not None and is_medical(talk.question):
+            return self._fixed(said, REFERRAL)
+        if not isinstance(item, Judged) or level is None:
+            return self._fixed(said, self._coach.abstain_reason)
         options = _options(request)
         if talk.question is None:
             return await self._first(seen, item, level, said, options, adapter)
-        commentary, _ = await self._commentary(seen, item, level, adapter)
+        about = await self._talk(seen, item, adapter)
         self._check_length([*(text for turn in talk.history for text in turn), talk.question])
-        prompt = self._with_adapter(
-            chat_prompt(
-                item.inputs,
-                format_label(level) + commentary,
-                talk.question,
-                talk.history,
-                fused_video=self._coach.fused_video,
-            ),
-            adapter,
-        )
+        prompt = self._with_adapter(about.prompt(talk.question, talk.history), adapter)
         tokens, options = await self._fitted(prompt, options)
-        return ChatAnswer(said, tokens, options.max_new_tokens, self._line.stream(prompt, options))
+        pieces = _filled(about, self._line.stream(prompt, options))
+        return ChatAnswer(said, tokens, options.max_new_tokens, pieces)
+
+    def _fixed(self, said: ClipSaid, text: str) -> ChatAnswer:
+        """An answer that no model writes."""
+        count = len(self._processor.text_ids(text))
+        return ChatAnswer(said, 0, count + 1, _whole(Piece(0, text, count, ended=True)))
+
+    async def _talk(self, seen: SeenClip, item: Judged, adapter: str | None) -> ClipTalk:
+        """What the chat knows of the clip: its commentary and the evidence of its remarks."""
+        name = adapter or ""
+        if name not in seen.talks:
+            levels = await self._levels(seen, item, adapter)
+            level = LEVELS[int(levels.argmax())]
+            written, _ = await self._commentary(seen, item, level, adapter)
+            text, experts = format_label(level) + written, self._coach.experts
+            record = await asyncio.to_thread(told_record, item, text, levels, experts)
+            clip = TalkClip(item.given.clip_id, item.inputs, text, record)
+            seen.talks[name] = ClipTalk(clip, fused_video=self._coach.fused_video)
+        return seen.talks[name]
 
     async def _first(
         self,
@@ -148,6 +160,10 @@ class ChatAnswerer:
             return seen.first_answers[name]
 
     async def _level(self, seen: SeenClip, item: Judged, adapter: str | None) -> str:
+        return LEVELS[int((await self._levels(seen, item, adapter)).argmax())]
+
+    async def _levels(self, seen: SeenClip, item: Judged, adapter: str | None) -> np.ndarray:
+        """[4] probabilities, scored once a clip."""
         """The most likely level, as the coaching finds it."""
         name = adapter or ""
         if name not in seen.levels:
@@ -155,8 +171,7 @@ class ChatAnswerer:
             sums = await self._line.score(
                 self._with_adapter(prompt, adapter), label_continuations()
             )
-            found = level_probabilities(sums, self._coach.config.label_temperature)
-            seen.levels[name] = LEVELS[int(found.argmax())]
+            seen.levels[name] = level_probabilities(sums, self._coach.config.label_temperature)
         return seen.levels[name]
 
     def _commentary_prompt(self, item: Judged, level: str, adapter: str | None) -> Prompt:
@@ -203,6 +218,23 @@ def _options(request: ChatRequest) -> GenerationOptions:
         temperature=given.temperature if request.temperature is None else request.temperature,
         seed=given.seed if request.seed is None else request.seed,
     )
+
+
+async def _filled(
+    talk: ClipTalk, pieces: AsyncGenerator[Piece, None]
+) -> AsyncGenerator[Piece, None]:
+    """The same pieces, calls filled in and motions named with where to get them."""
+    filling = Filling(talk)
+    async with aclosing(pieces):
+        async for piece in pieces:
+            events = filling.add(piece.text)
+            text = "".join(
+                f"[{event.motion} of this clip: POST /v1/coach]"
+                if isinstance(event, Show)
+                else event
+                for event in events
+            )
+            yield replace(piece, text=text)
 
 
 async def _whole(piece: Piece) -> AsyncGenerator[Piece, None]:

@@ -16,6 +16,9 @@ from assistant.serving.perception_worker import SeeJob
 from assistant.serving.sources import GivenClip
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from assistant.chat import ClipTalk
     from assistant.coach_result import Judged, NotJudged
 
 
@@ -26,7 +29,8 @@ class SeenClip:
     Attributes:
         sha256: of its files' content.
         perceived: what perception gave; its clip's name is that of the first request.
-        levels: name of the most likely level by model or adapter, once it was scored.
+        levels: [4] probabilities of the levels by model or adapter, once they were scored.
+        talks: what the chat knows of it by model or adapter, once a question was asked.
         first_answers: the commentary after the label and its tokens, by model or adapter, once it
             was written greedily to its end.
         turn: held while the first answer is written for the questions that follow it.
@@ -34,7 +38,8 @@ class SeenClip:
 
     sha256: str
     perceived: "Judged | NotJudged"
-    levels: dict[str, str] = field(default_factory=dict)
+    levels: dict[str, "np.ndarray"] = field(default_factory=dict)
+    talks: dict[str, "ClipTalk"] = field(default_factory=dict)
     first_answers: dict[str, tuple[str, int]] = field(default_factory=dict)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 

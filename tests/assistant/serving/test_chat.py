@@ -10,6 +10,7 @@ import pytest
 from assistant.coach import Coach
 from assistant.coach_result import CoachInput
 from assistant.engine.base import GenerationOptions
+from assistant.medical import REFERRAL
 from assistant.model.processing_poise import ModelInputs
 from assistant.perceive import perceive
 from assistant.pose.read import read_pose
@@ -49,6 +50,17 @@ def alone(coach: Coach) -> tuple[str, str]:
 
 def text_of(server: RunningServer, messages: list[dict[str, Any]], **options: Any) -> Any:
     return server.openai.chat.completions.create(model=MODEL, messages=messages, **options)
+
+
+def test_a_medical_question_is_sent_to_a_professional(server, uploaded) -> None:
+    messages = [*about(uploaded), {"role": "assistant", "content": "..."}]
+    messages.append({"role": "user", "content": "my knee hurts when I go down"})
+    answer = text_of(server, messages)
+    assert answer.choices[0].message.content == REFERRAL
+    assert answer.model_extra["poise"]["judged"]
+    streamed = text_of(server, messages, stream=True)
+    said = "".join(c.choices[0].delta.content or "" for c in streamed if c.choices)
+    assert said == REFERRAL
 
 
 def test_the_first_answer_is_label_and_commentary(server, uploaded, alone) -> None:
