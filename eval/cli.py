@@ -12,6 +12,7 @@ from eval.dialogues_cli import chat_questions
 from eval.output import check_writable, finish
 from eval.proficiency_controls_cli import proficiency_controls
 from eval.score_cli import bertscore_baseline, compare, score
+from eval.submit_cli import submit
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -124,6 +125,7 @@ app.command("chat-questions")(chat_questions)
 app.command("proficiency-controls")(proficiency_controls)
 app.command("score")(score)
 app.command("compare")(compare)
+app.command("submit")(submit)
 app.command("bertscore-baseline")(bertscore_baseline)
 
 # Throws 0 to 19 may be looked at while the drill is designed.

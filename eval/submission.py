@@ -1,0 +1,229 @@
+"""Both official formats of the Ego-Exo4D demonstrator proficiency benchmark, written and checked.
+
+    views.json    {"videos", "ego_model_predictions": [[4]], "exo_model_predictions": [[[4] x 4]]}
+    labels.json   {"videos", "predictions": [level names]}
+
+The four numbers of a view are the likelihoods of the four label strings after temperature scaling,
+answered with the film of that view alone. The benchmark forbids gaze, audio and text as inputs.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from assistant.errors import PoiseError
+from assistant.files import check_file, write_text
+from assistant.levels import N_LEVELS
+from prompts.vocabulary import LEVELS, VIEWS
+
+EGO: Final = VIEWS[0]
+EXO: Final = VIEWS[1:]
+VIEWS_FILE: Final = "views.json"
+LABELS_FILE: Final = "labels.json"
+UNIFORM: Final = (1 / N_LEVELS,) * N_LEVELS
+
+
+@dataclass(frozen=True)
+class VideoPrediction:
+    """One video of the benchmark: level probabilities [4] of each view that was answered."""
+
+    video: str
+    views: Mapping[str, Sequence[float]]
+
+
+def read_predictions(path: Path) -> list[VideoPrediction]:
+    """A JSONL file of `{"video": name, "views": {"ego": [4], "exo1": [4], ...}}`.
+
+    Raises:
+        PoiseError: a line that does not fit, a video twice, or nothing.
+    """
+    check_file(path, "predictions", "a JSONL file of {video, views}")
+    found: dict[str, VideoPrediction] = {}
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            prediction = VideoPrediction(str(row["video"]), dict(row["views"]))
+        except (ValueError, KeyError, TypeError) as fault:
+            raise PoiseError(
+                f"line {number} of {path} is no prediction",
+                got=repr(fault),
+                expected='{"video": name, "views": {"ego": [4], "exo1": [4]}}',
+            ) from None
+        if prediction.video in found:
+            raise PoiseError(f"video {prediction.video} stands twice in {path}")
+        found[prediction.video] = prediction
+    if not found:
+        raise PoiseError(f"no prediction in {path}")
+    return list(found.values())
+
+
+def read_videos(path: Path) -> list[str]:
+    """The benchmark's own list and order: a JSON list, or an object with `videos`."""
+    check_file(path, "list of videos", 'a JSON list of names, or {"videos": [...]}')
+    try:
+        given = json.loads(path.read_text("utf-8"))
+        names = given["videos"] if isinstance(given, dict) else given
+        return [str(name) for name in names]
+    except (ValueError, KeyError, TypeError) as fault:
+        raise PoiseError(f"no list of videos in {path}", got=repr(fault)) from None
+
+
+def build(
+    predictions: Sequence[VideoPrediction], videos: Sequence[str] | None = None
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """The contents of both files, and what had to be filled in.
+
+    An exo view that was not answered gets the mean of the video's other exo views, an ego view the
+    mean of them all. The label is the argmax of the mean over the answered views.
+
+    Args:
+        videos: the benchmark's order; default: that of the predictions.
+
+    Raises:
+        PoiseError: videos that are not predicted or not asked for, or a vector that is none.
+    """
+    by_name = {prediction.video: prediction for prediction in predictions}
+    names = list(by_name) if videos is None else list(videos)
+    missing = [name for name in names if name not in by_name]
+    extra = [name for name in by_name if name not in set(names)]
+    if missing or extra:
+        raise PoiseError(
+            "predictions do not fit the benchmark's videos",
+            got=f"{len(by_name)} predictions for {len(names)} videos; {len(missing)} missing "
+            f"({', '.join(missing[:3])}), {len(extra)} unknown ({', '.join(extra[:3])})",
+            expected="one prediction a video",
+        )
+    ego, exo, labels, filled = [], [], [], {"ego": 0, "exo": 0}
+    for name in names:
+        given = {view: _vector(name, view, p) for view, p in by_name[name].views.items()}
+        if not given:
+            raise PoiseError(f"no view of video {name} is predicted", expected="one or more")
+        whole = np.mean(list(given.values()), axis=0)
+        sides = [given[view] for view in EXO if view in given]
+        rest = np.mean(sides, axis=0) if sides else whole
+        filled["ego"] += EGO not in given
+        filled["exo"] += len(EXO) - len(sides)
+        ego.append(given.get(EGO, whole).tolist())
+        exo.append([given.get(view, rest).tolist() for view in EXO])
+        labels.append(LEVELS[int(whole.argmax())])
+    by_view = {"videos": names, "ego_model_predictions": ego, "exo_model_predictions": exo}
+    return by_view, {"videos": names, "predictions": labels}, {"n": len(names), "filled_in": filled}
+
+
+def validate(submission: Mapping[str, Any], videos: Sequence[str] | None = None) -> str:
+    """Check one file's content as the benchmark's server does; returns "views" or "labels".
+
+    Raises:
+        PoiseError: names the first fault.
+    """
+    names = submission.get("videos")
+    if not isinstance(names, list) or not names or len(set(names)) != len(names):
+        raise PoiseError("no submission", expected="`videos`, each once")
+    if videos is not None and names != list(videos):
+        raise PoiseError(
+            "a submission of other videos",
+            got=f"{len(names)} videos",
+            expected=f"the benchmark's {len(videos)}, in its order",
+        )
+    if "predictions" in submission:
+        labels = submission["predictions"]
+        wrong = [label for label in labels if label not in LEVELS]
+        if len(labels) != len(names) or wrong:
+            raise PoiseError(
+                "labels that do not fit",
+                got=f"{len(labels)} labels for {len(names)} videos, unknown: {wrong[:3]}",
+                expected=f"one of {', '.join(LEVELS)} a video",
+            )
+        return "labels"
+    for key, shape in (
+        ("ego_model_predictions", (N_LEVELS,)),
+        ("exo_model_predictions", (len(EXO), N_LEVELS)),
+    ):
+        rows = submission.get(key)
+        count = len(rows) if isinstance(rows, list) else 0
+        if count != len(names):
+            raise PoiseError(f"{key} does not fit", got=f"{count} for {len(names)} videos")
+        for name, row in zip(names, rows or [], strict=True):
+            try:
+                fits = np.shape(row) == shape and bool(np.isfinite(row).all())
+            except (TypeError, ValueError):
+                fits = False
+            if not fits:
+                raise PoiseError(f"{key} of {name} does not fit", expected=f"numbers of {shape}")
+    return "views"
+
+
+def write(folder: Path, by_view: dict[str, Any], labels: dict[str, Any]) -> list[Path]:
+    """Both files, checked as they lie on disk."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, content in ((VIEWS_FILE, by_view), (LABELS_FILE, labels)):
+        path = folder / name
+        write_text(path, json.dumps(content) + "\n")
+        validate(json.loads(path.read_text("utf-8")), by_view["videos"])
+        paths.append(path)
+    return paths
+
+
+def predict_views(
+    coach: Any,
+    samples: Sequence[Mapping[str, Any]],
+    folder: Path,
+    *,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[list[VideoPrediction], dict[str, int]]:
+    """Answer every view of every take by itself.
+
+    Args:
+        coach: a `Coach`; samples: whole takes of a dataset in `folder` (take_id, views, pose).
+
+    Returns:
+        Predictions, and counts: asked views, done ones, and those with no answer (not judged, or
+        no pose and an ego view alone), which get the uniform distribution.
+    """
+    from assistant.clip_input import load_clip, resolve_pose
+    from assistant.coach_result import CoachInput
+
+    counts = {"asked": 0, "done": 0, "uniform": 0}
+    found = []
+    for number, sample in enumerate(samples):
+        views: dict[str, Sequence[float]] = {}
+        for view, name in (sample["views"] or {}).items():
+            counts["asked"] += 1
+            film = folder / name
+            pose = sample["pose"]
+            if pose is None and view != EGO:
+                pose = resolve_pose(load_clip(None, {view: film}, None)).pose
+            proficiency = None
+            if pose is not None:
+                given = CoachInput(f"{sample['take_id']}-{view}", pose, {view: film})
+                feedback = coach.coach_many([given], seed=seed)[0].feedback
+                proficiency = feedback.proficiency
+            counts["done" if proficiency is not None else "uniform"] += 1
+            views[view] = UNIFORM if proficiency is None else proficiency["probabilities"]
+        found.append(VideoPrediction(sample["take_id"], views))
+        if progress is not None:
+            progress(number + 1, len(samples))
+    return found, counts
+
+
+def _vector(video: str, view: str, given: Sequence[float]) -> np.ndarray:
+    if view not in VIEWS:
+        raise PoiseError(f"unknown view of {video}", got=view, expected=", ".join(VIEWS))
+    try:
+        vector = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        vector = np.zeros(0)
+    fits = vector.shape == (N_LEVELS,) and np.isfinite(vector).all() and (vector >= 0).all()
+    if not fits or abs(vector.sum() - 1) > 1e-3:
+        raise PoiseError(
+            f"no level probabilities of {video}, {view}", expected="four, not negative, sum 1"
+        )
+    return vector

@@ -1,0 +1,75 @@
+"""`poise eval submit`: both official Ego-Exo4D proficiency formats."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from eval.output import check_writable
+
+
+def submit(
+    source: Annotated[
+        Path,
+        typer.Argument(help="A dataset of takes with films, or a JSONL of {video, views: {ego}}."),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the two files.")],
+    videos: Annotated[
+        Path | None, typer.Option(help="The benchmark's list of videos, whose order is kept.")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="Folder of another checkpoint.")] = None,
+    engine: Annotated[str, typer.Option(help="What runs its language model.")] = "transformers",
+    split: Annotated[str | None, typer.Option(help="Of the dataset; default: all.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the engine.")] = 0,
+) -> None:
+    """Write and check both submissions to the demonstrator proficiency benchmark."""
+    check_writable(output / "views.json")
+    from eval import submission
+
+    names = None if videos is None else submission.read_videos(videos)
+    report: dict[str, Any] = {"suite": "submit"}
+    if source.is_dir():
+        predictions, more = _predict(source, model, engine, split, names, seed)
+        report |= more
+    else:
+        predictions = submission.read_predictions(source)
+    by_view, labels, filled = submission.build(predictions, names)
+    report |= filled | {"files": [str(p) for p in submission.write(output, by_view, labels)]}
+    text = f"{report['n']} videos, filled in {report['filled_in']}: {', '.join(report['files'])}"
+    print(json.dumps(report, sort_keys=True) if as_json else text)
+
+
+def _predict(
+    folder: Path,
+    model: Path | None,
+    engine: str,
+    split: str | None,
+    names: list[str] | None,
+    seed: int,
+) -> tuple[Any, dict[str, Any]]:
+    from assistant.coach import Coach
+    from assistant.dataset import iterate_samples
+    from assistant.errors import PoiseError
+    from assistant.progress import progress_bar
+    from eval import submission
+    from eval.variants import CoachVariant
+
+    wanted = None if names is None else set(names)
+    takes: dict[str, Any] = {}  # the first sample of a take is the whole of it
+    for sample in iterate_samples(folder):
+        chosen = split in (None, sample["split"]) and (
+            wanted is None or sample["take_id"] in wanted
+        )
+        if chosen and sample["views"]:
+            takes.setdefault(sample["take_id"], sample)
+    if not takes:
+        raise PoiseError(f"no take with films in {folder}", remedy="check --split and --videos")
+    coach = Coach.from_pretrained(model, engine=engine)
+    quick = CoachVariant(coach, retrieve=False, correct=False)
+    with progress_bar("submit") as progress:
+        found, counts = submission.predict_views(
+            quick, list(takes.values()), folder, seed=seed, progress=progress
+        )
+    return found, {"counts": counts, "provenance": coach.identity, "inputs": ["video", "pose"]}
