@@ -109,8 +109,9 @@ def build(
         rest = np.mean(sides, axis=0) if sides else whole
         filled["ego"] += EGO not in given
         filled["exo"] += len(EXO) - len(sides)
-        ego.append(given.get(EGO, whole).tolist())
-        exo.append([given.get(view, rest).tolist() for view in EXO])
+        full = {EGO: whole, **dict.fromkeys(EXO, rest), **given}
+        ego.append(full[EGO].tolist())
+        exo.append([full[view].tolist() for view in EXO])
         labels.append(LEVELS[int(whole.argmax())])
     by_view = {"videos": names, "ego_model_predictions": ego, "exo_model_predictions": exo}
     return by_view, {"videos": names, "predictions": labels}, {"n": len(names), "filled_in": filled}
