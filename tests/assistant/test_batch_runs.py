@@ -126,6 +126,20 @@ def test_decoded_together_the_answers_are_the_same(dataset, checkpoint, alone, t
         assert_same(record, alone[name], name)
 
 
+@pytest.mark.vllm
+def test_vllm_gives_the_same_answers(dataset, checkpoint, alone, tmp_path) -> None:
+    out = tmp_path / "out.jsonl"
+    options = ("--model", checkpoint, "--engine", "vllm", "--json")
+    told = json.loads(poise("batch", dataset, "-o", out, *options))
+    assert (told["coached"], told["failed"], told["engine"]) == (CLIPS, 0, "vllm")
+    found = written(out)
+    assert found.keys() == alone.keys()
+    for name, record in found.items():
+        assert record["provenance"].pop("engine") == "vllm"
+        record["provenance"]["engine"] = "transformers"
+        assert_same(record, alone[name], name)
+
+
 @pytest.mark.slow
 def test_a_killed_run_loses_and_doubles_nothing(
     dataset, checkpoint, alone, tmp_path, capsys
