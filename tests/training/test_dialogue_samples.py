@@ -8,21 +8,24 @@ import numpy as np
 import pytest
 
 from assistant.model.processing_poise import IGNORED, ModelInputs, PoiseProcessor
+from assistant.pose.normalise import normalise
+from assistant.tasks.window import cut_window
 from data_prep.drills.records import Drill
 from data_prep.drills.simulate import simulate_many
 from prompts.vocabulary import (
     CALLS,
+    SCORE,
     SHOW_DEMONSTRATION,
     TURN_END,
     TURN_START,
     pose_code,
     special_tokens,
 )
-from training.dialogue_samples import EARLIER_SHARE, Talk, Talks
-from training.language_samples import token_sample
-from training.language_stage import new_tokens
-from training.pretraining import composed_texts, load_processor, talk_samples
-from training.recipe import LanguageSettings
+from training.dialogue_samples import EARLIER_SHARE, Talk, Talks, dialogue_samples
+from training.language_samples import PerceivedClip, TokenSample, token_sample
+from training.language_stage import by_task, new_tokens
+from training.pretraining import commentary_samples, composed_texts, load_processor, talk_samples
+from training.recipe import LanguageSettings, Recipe
 from training.tokenizer import train_tokenizer
 
 
@@ -127,3 +130,41 @@ def test_earlier_clips_are_the_performers_own_where_there_are_any(drills: list[D
             asked = [turn.question.subject for turn in talk.turns]
             assert talk.earlier is None or "compare" in asked
     assert EARLIER_SHARE / 2 < with_earlier / said < EARLIER_SHARE * 1.5
+
+
+class Told:
+    """As much of a run as tells clips in words."""
+
+    def __init__(self, share: float) -> None:
+        self.recipe = Recipe("told", language=LanguageSettings(dialogue_share=share))
+
+
+def perceived(drill: Drill) -> PerceivedClip:
+    window = cut_window(normalise(drill.pose), 0.0)
+    codes = np.zeros((10, 3), np.int64)
+    inputs = ModelInputs(score=np.zeros(14, np.float32))
+    return PerceivedClip(drill, window, window.joints, inputs, codes, codes, gold=0)
+
+
+def test_a_share_of_the_clips_is_talked_about_after_their_features(
+    talker: PoiseProcessor, drills: list[Drill]
+) -> None:
+    clips = [perceived(drill) for drill in drills if drill.level is not None]
+    talking: Any = Told(1.0)
+    silent: Any = Told(0.0)
+
+    def asked(samples: list[TokenSample]) -> int:
+        users = [talker.tokenizer.decode(s.ids).count(f"{TURN_START}user") for s in samples]
+        return sum(count > 1 for count in users)
+
+    told = commentary_samples(talking, talker, clips)
+    assert len(told) == 2 * len(clips) and asked(told) == len(told)
+    assert asked(commentary_samples(silent, talker, clips)) == 0
+    for share, least, most in ((0.0, 0, 0), (0.5, 1, len(clips) - 1), (1.0, *[len(clips)] * 2)):
+        talks = dialogue_samples(talker, clips, share=share, seed=0, verdict_weight=4.0)
+        assert least <= len(talks) <= most and asked(talks) == len(talks)
+        for sample in talks:
+            assert sample.sample_id.endswith("/dialogue") and 4.0 in sample.weights
+            assert sample.inputs.score is not None
+            assert talker.tokenizer.convert_tokens_to_ids(SCORE) in sample.ids
+    assert by_task(talks)["correction"] == []
