@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from assistant.answer import check_label_first
 from assistant.chat import ClipTalk, Event, Filling, Motion, SeenClip, Show
 from assistant.chat_store import ChatStore, Exchange, StoredClip
 from assistant.clip import PoseSequence
@@ -65,6 +66,7 @@ class ChatSession:
     """One chat; `begin` and `resume` make it."""
 
     def __init__(self, coach: "Coach", store: ChatStore, session_id: str) -> None:
+        check_label_first(coach.config)
         self.coach = coach
         self.store = store
         self.session_id = session_id

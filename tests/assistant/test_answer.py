@@ -86,11 +86,14 @@ def test_unknown_settings_list_the_known_ones(settings) -> None:
 
 
 def test_a_chat_needs_the_level_first(stub_coach: Coach, processor) -> None:
+    from assistant.chat_session import ChatSession
     from assistant.serving.chat import ChatAnswerer
 
     stub_coach.config.answer_form = COMMENTARY_FIRST
     with pytest.raises(PoiseError, match=r"cannot be chatted with; got: .* commentary_first"):
         ChatAnswerer(stub_coach, processor, None)  # type: ignore[arg-type]
+    with pytest.raises(PoiseError, match="cannot be chatted with"):
+        ChatSession(stub_coach, None, "a")  # type: ignore[arg-type]
 
 
 def test_what_a_model_is_not_given_is_not_in_its_prompt(make_inputs) -> None:
