@@ -27,6 +27,7 @@ BENCHES: Final = {
     "generate": ("assistant.serving.bench_generate:run", "Answers about clips, by vLLM."),
     "features": ("data_prep.bench:features", "Video features of clips, only their frames read."),
     "library": ("assistant.demos.bench:run", "The nearest of 100,000 demonstrations."),
+    "rank": ("assistant.demos.bench_rank:run", "Demonstrations ranked after one shared prefix."),
     "train": ("training.bench:run", "Real tokens a second of training a language model."),
 }
 

@@ -27,7 +27,7 @@ from assistant.coach_result import (
     judged_result,
 )
 from assistant.demos.library import Library
-from assistant.demos.rank import Ranked, rank
+from assistant.demos.rank import Ranked, Ranking, rank, unsuitable
 from assistant.engine.base import Engine, GenerationOptions
 from assistant.engine.choose import DEFAULT_ENGINE, load_engine
 from assistant.errors import PoiseError
@@ -39,8 +39,13 @@ from assistant.perception import Perception
 from assistant.pose.bones import bone_lengths, restore_bone_lengths
 from assistant.proficiency.assess import Assessment
 from assistant.progress import quiet_libraries
-from assistant.tasks.commentary import label_continuations, label_prompt, level_probabilities
-from assistant.tasks.correction import correction_prompt
+from assistant.tasks.commentary import (
+    given_answer,
+    label_continuations,
+    label_prompt,
+    level_probabilities,
+)
+from assistant.tasks.correction import SMOOTHING_FRAMES, correction_prompt, smooth_correction
 from assistant.tasks.retrieval import retrieval_prompt
 from assistant.timing import Timings
 from prompts.hashing import prompt_sha256
@@ -106,6 +111,11 @@ class Coach:
     def fused_video(self) -> bool:
         """Whether all views share one token."""
         return self.config.projector_fused
+
+    @cached_property
+    def ranking(self) -> Ranking:
+        """How demonstrations are ordered."""
+        return Ranking.load(self.checkpoint.folder / LIBRARY_FOLDER)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -204,6 +214,9 @@ class Coach:
         shown = [name for name in VIEWS if name in self.perception.shown(clip.views)]
         used = ["pose", *used_views(shown, found, video_views)]
         used += ["gaze"] if "gaze" in found.modalities else []
+        used += [
+            name for name in ("demonstration", "commentary") if getattr(clip, name) is not None
+        ]
         return {**self.identity, "seed": seed, "inputs_used": used, "pose_source": clip.pose.source}
 
     def _answer(self, judged: list[Judged], timings: Timings, seed: int) -> list[CoachResult]:
@@ -215,15 +228,24 @@ class Coach:
         names = [LEVELS[int(p.argmax())] for p in levels]
         with timings("commentary"):
             texts = whole_answers(self.engine, inputs, names, said, seed=seed)
+        told = follow_ups(judged, texts, names)
         with timings("correction"):
-            corrected = self.correct(judged, texts, seed)
+            written = self.correct(judged, told, seed)
+        corrected, decoded = zip(*written, strict=True)
         with timings("retrieval"):
-            ranked = [self._retrieve(item, t) for item, t in zip(judged, texts, strict=True)]
+            found = zip(judged, told, corrected, strict=True)
+            ranked = [self._retrieve(item, text, motion) for item, text, motion in found]
+            reasons = [
+                unsuitable(some, item.assessment.activity, self.ranking)
+                for item, some in zip(judged, ranked, strict=True)
+            ]
         with timings("reassessment"):
             before = self._reassess(judged, None)
             after = self._reassess(judged, corrected)
         forms = [self.config.answer_form] * len(judged)
-        answers = zip(levels, texts, corrected, ranked, before, after, forms, strict=True)
+        answers = zip(
+            levels, texts, corrected, decoded, ranked, reasons, before, after, forms, strict=True
+        )
         return [
             judged_result(
                 item,
@@ -247,8 +269,9 @@ class Coach:
 
     def correct(
         self, judged: Sequence[Judged], texts: Sequence[str], seed: int
-    ) -> list[np.ndarray]:
-        """Corrected window frames [10, 17, 3] with the learner's bone lengths."""
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Corrected window frames [10, 17, 3], smoothed in time, and the same as decoded; both with
+        the learner's bone lengths."""
         import torch
 
         prompts = [
@@ -261,15 +284,25 @@ class Coach:
             probabilities = torch.from_numpy(answer.code_probabilities)
             with torch.inference_mode():
                 joints = self.perception.pose_tokenizer.decode_soft(probabilities).numpy()
-            frames.append(restore_bone_lengths(joints, bone_lengths(item.pose.joints)))
+            own = bone_lengths(item.pose.joints)
+            smooth = smooth_correction(joints, item.window.joints, SMOOTHING_FRAMES)
+            frames.append((restore_bone_lengths(smooth, own), restore_bone_lengths(joints, own)))
         return frames
 
-    def _retrieve(self, item: Judged, text: str) -> list[Ranked]:
+    def _retrieve(self, item: Judged, text: str, corrected: np.ndarray) -> list[Ranked]:
         candidates = self.library.candidates(item.assessment.activity, item.window.joints)
         prompt = retrieval_prompt(
             item.inputs, text, item.codes.tolist(), fused_video=self.fused_video
         )
-        return rank(self.engine, self.config, prompt, candidates)
+        return rank(
+            self.engine,
+            self.config,
+            prompt,
+            candidates,
+            learner=item.window.joints,
+            correction=corrected,
+            ranking=self.ranking,
+        )
 
     def _reassess(
         self, judged: Sequence[Judged], corrected: Sequence[np.ndarray] | None
@@ -309,6 +342,14 @@ def _library(checkpoint: Checkpoint, folder: Path | None) -> Library:
     if isinstance(library, DemoStore):
         library.check_encoding(checkpoint.sha256())
     return library
+
+
+def follow_ups(judged: Sequence[Judged], texts: Sequence[str], names: Sequence[str]) -> list[str]:
+    """What F_g and F_r follow: an expert's commentary where one is given, else the generated."""
+    return [
+        text if item.given.commentary is None else given_answer(item.given.commentary, name)
+        for item, text, name in zip(judged, texts, names, strict=True)
+    ]
 
 
 def used_views(shown: Sequence[str], found: Assessment, video_views: Sequence[str]) -> list[str]:

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,7 +11,7 @@ from assistant.engine.choose import DEFAULT_ENGINE, ENGINES
 from assistant.errors import PoiseError
 
 if TYPE_CHECKING:
-    from assistant.clip import Clip
+    from assistant.clip import Clip, PoseSequence
     from assistant.clip_input import PoseResult
     from assistant.coach import Coach
     from assistant.coach_result import CoachResult
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 STRIP_FRAMES = 12
+# Characters of an expert's commentary: it and the pose codes fit into the mini's context.
+MAX_COMMENTARY = 2000
+MAX_NAME = 1024  # of a path
 ViewFile = Annotated[Path | None, typer.Option(help="A video of this view of the same take.")]
 
 
@@ -43,6 +46,20 @@ def coach(
         ),
     ] = None,
     activity: Annotated[str | None, typer.Option(help="Judge the clip as this activity.")] = None,
+    demonstration: Annotated[
+        str | None,
+        typer.Option(
+            help="How an expert does it: a clip, or an id of the library. The commentary is "
+            "written in view of it."
+        ),
+    ] = None,
+    commentary: Annotated[
+        str | None,
+        typer.Option(
+            help="What an expert said of the clip: text, or a text file. Correction and "
+            "demonstrations follow it instead of the generated commentary."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a clip.")] = False,
     report: Annotated[
         Path | None, typer.Option(help="Folder for an HTML report of each clip.")
@@ -71,8 +88,14 @@ def coach(
     views = {"ego": ego, "exo1": exo1, "exo2": exo2, "exo3": exo3, "exo4": exo4}
     given = {name: path for name, path in views.items() if path is not None}
     paths: list[Path | None] = list(clips or [])
-    of_take = {**given, "pose": pose, "calibration": calibration}
-    named = [name for name, path in of_take.items() if path is not None]
+    of_take = {
+        **given,
+        "pose": pose,
+        "calibration": calibration,
+        "demonstration": demonstration,
+        "commentary": commentary,
+    }
+    named = [name for name, value in of_take.items() if value is not None]
     if len(paths) > 1 and named:
         raise PoiseError(
             "several clips with options of one take",
@@ -82,6 +105,7 @@ def coach(
     if not paths and not given and pose is None:
         raise typer.BadParameter("name a clip, a view or a pose", param_hint="CLIP")
     _check_report_folder(report)
+    said = None if commentary is None else expert_commentary(commentary)
 
     from assistant.clip_input import load_cameras, load_clip
 
@@ -95,13 +119,18 @@ def coach(
     coach_.check_activity(activity)
     if look_at:
         coach_.look_at(look_at)
+    shown = None
+    if demonstration is not None:
+        shown = expert_demonstration(coach_, demonstration, pose_model)
+    beside = {"demonstration": shown, "commentary": said}
     for clip in loaded:
-        _coach_one(coach_, clip, cameras, activity, as_json, report, seed, pose_model)
+        _coach_one(coach_, clip, beside, cameras, activity, as_json, report, seed, pose_model)
 
 
 def _coach_one(
     coach_: "Coach",
     clip: "Clip",
+    beside: dict[str, Any],
     cameras: "dict[str, Camera] | None",
     activity: str | None,
     as_json: bool,
@@ -109,7 +138,7 @@ def _coach_one(
     seed: int,
     pose_model: Path | None,
 ) -> None:
-    """Coach one clip, print the answer and write its report."""
+    """Coach one clip, print the answer and write its report; `beside` is what an expert gave."""
     from assistant.clip_input import resolve_pose
     from assistant.coach_result import CoachInput
     from assistant.progress import progress_bar
@@ -119,7 +148,7 @@ def _coach_one(
     else:
         with progress_bar(f"pose of {clip.clip_id}") as progress:
             resolved = resolve_pose(clip, cameras=cameras, progress=progress, pose_model=pose_model)
-    given = CoachInput(clip.clip_id, resolved.pose, clip.views)
+    given = CoachInput(clip.clip_id, resolved.pose, clip.views, **beside)
     result = coach_.coach(given, activity=activity, seed=seed)
     record = result.feedback.to_json()
     if resolved.quality is not None:
@@ -136,17 +165,61 @@ def _coach_one(
         print(path, file=sys.stderr if as_json else sys.stdout, flush=True)
 
 
+def expert_commentary(given: str) -> str:
+    """The text itself, or that of the file it names.
+
+    Raises:
+        PoiseError: it is empty, no UTF-8, or longer than the model's context can take.
+    """
+    path = Path(given)
+    try:
+        text = path.read_text("utf-8") if len(given) < MAX_NAME and path.is_file() else given
+    except (OSError, UnicodeDecodeError) as fault:
+        raise PoiseError(
+            f"cannot read the commentary {given}", got=str(fault), expected="a text file in UTF-8"
+        ) from fault
+    if not 0 < len(text.strip()) <= MAX_COMMENTARY:
+        raise PoiseError(
+            "no commentary that can be followed",
+            got=f"{len(text.strip())} characters",
+            expected=f"1 to {MAX_COMMENTARY}",
+            remedy="give what was said about this one performance",
+        )
+    return text
+
+
+def expert_demonstration(coach_: "Coach", given: str, pose_model: Path | None) -> "PoseSequence":
+    """The pose of an expert's clip, or of the library's demonstration of that id.
+
+    Raises:
+        PoiseError: it is neither.
+    """
+    from assistant.clip_input import load_clip, resolve_pose
+
+    found = [item for item in coach_.library.items if item.demonstration_id == given]
+    if found:
+        return found[0].pose()
+    if not Path(given).exists():
+        raise PoiseError(
+            f"no demonstration {given}",
+            got="neither a file nor an id of the library",
+            expected=f"a clip, or one of the library's {len(coach_.library)} ids",
+            remedy="take an id from the `demonstrations` of `poise coach --json`",
+        )
+    return resolve_pose(load_clip(Path(given), {}, None), pose_model=pose_model).pose
+
+
 def write_files(
     folder: Path, clip: "Clip", resolved: "PoseResult", result: "CoachResult", record: dict
 ) -> Path:
     """The corrected pose and the HTML report; `record` is told where the pose lies."""
-    from assistant.coach_result import N_DEMONSTRATIONS
     from assistant.demos.thumbnail import thumbnail
     from assistant.pose.read import write_pose
     from assistant.web.report import report_name, write_report
 
     pictures = strip_frames(clip, resolved, result.window)
-    shown = [thumbnail(r.demonstration) for r in result.ranked[:N_DEMONSTRATIONS]]
+    best = result.ranked[: len(record["demonstrations"])]
+    shown = [thumbnail(r.demonstration) for r in best]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

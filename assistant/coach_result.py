@@ -18,7 +18,7 @@ from assistant.feedback import Feedback, Measurement, Remark
 from assistant.levels import expected_level
 from assistant.model.processing_poise import ModelInputs
 from assistant.pose.alignment import pa_mpjpe
-from assistant.pose.bones import bone_length_drift_mm, bone_lengths
+from assistant.pose.bones import bone_length_drift_mm, bone_lengths, joint_limit_counts
 from assistant.pose.normalise import NormalisedPose, rotate_yaw
 from assistant.proficiency.assess import Assessment
 from assistant.proficiency.streams import Stream
@@ -40,6 +40,12 @@ class CoachInput:
         views: view name to film; a film whose pictures the video encoder does not know is not used.
         gaze: where the eyes look, [F, 2] degrees (left and up positive) over the clip's seconds.
         film_start: seconds of the films at which the clip begins.
+        demonstration: how an expert does it, where one is at hand: the commentary is written with
+            the two seconds of it that are nearest to the learner's in the prompt (ExpertAF's full
+            supervision of F_t; the paper runs F_t without).
+        commentary: what an expert said of the clip, where somebody did: correction and retrieval
+            follow it instead of the generated commentary (full supervision of F_g and F_r). It is
+            no part of the feedback.
     """
 
     clip_id: str
@@ -47,6 +53,8 @@ class CoachInput:
     views: Mapping[str, Path] = field(default_factory=dict)
     gaze: Stream | None = None
     film_start: float = 0.0
+    demonstration: PoseSequence | None = None
+    commentary: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,8 @@ class CoachResult:
         window: seconds of the correction window.
         learner, demonstration, correction: two-second sequences centred on the pelvis, the same
             window of each, for display; None when not judged.
-        frames: the learner's ten window frames; corrected: [10, 17, 3].
+        frames: the learner's ten window frames; corrected: [10, 17, 3]; decoded: the same before it
+            was smoothed in time.
         ranked: all demonstrations of the activity, best first.
     """
 
@@ -71,6 +80,7 @@ class CoachResult:
     correction: PoseSequence | None = None
     frames: WindowFrames | None = field(default=None, repr=False)
     corrected: np.ndarray | None = field(default=None, repr=False)
+    decoded: np.ndarray | None = field(default=None, repr=False)
     ranked: tuple[Ranked, ...] = field(default=(), repr=False)
 
 
@@ -104,8 +114,9 @@ class Answer:
     Attributes:
         levels: [4] probabilities.
         text: label and commentary as generated.
-        corrected: [10, 17, 3] window frames.
+        corrected: [10, 17, 3] window frames; decoded: the same before smoothing.
         ranked: demonstrations of the activity, best first.
+        unsuitable: why none of them is shown, or None.
         form: one of `prompts.parse.ANSWER_FORMS`, in which the text is written.
         before, after: assessments by the pose alone, of the clip as it is and with the correction
             in its window.
@@ -114,7 +125,9 @@ class Answer:
     levels: np.ndarray
     text: str
     corrected: np.ndarray
+    decoded: np.ndarray
     ranked: list[Ranked]
+    unsuitable: str | None
     before: Assessment
     after: Assessment
     form: str = LABEL_FIRST
@@ -141,7 +154,8 @@ def judged_result(
     found, levels = item.assessment, answer.levels
     parsed = parse_feedback(answer.text, answer.form)
     remarks = _remarks(item, parsed, experts)
-    display = display_sequences(item, answer.corrected, answer.ranked)
+    suitable = [] if answer.unsuitable else answer.ranked
+    display = display_sequences(item, answer.corrected, suitable)
     feedback = Feedback(
         clip=clip_record(item.given, found.span),
         activity={"name": found.activity, "probability": found.activity_probability},
@@ -161,7 +175,8 @@ def judged_result(
         focus=_focus(remarks, parsed, found),
         remarks=remarks,
         moments=[{"start": m.start, "end": m.end, "weight": m.weight} for m in found.moments],
-        demonstrations=_demonstrations(item, remarks, answer.ranked[:N_DEMONSTRATIONS]),
+        demonstrations=_demonstrations(remarks, suitable[:N_DEMONSTRATIONS]),
+        demonstration_reason=answer.unsuitable,
         correction=_correction(item, answer),
         provenance=provenance,
         timings_ms=timings_ms,
@@ -175,6 +190,7 @@ def judged_result(
         correction=display[2],
         frames=item.window,
         corrected=answer.corrected,
+        decoded=answer.decoded,
         ranked=tuple(answer.ranked),
     )
 
@@ -219,9 +235,7 @@ def _remarks(item: Judged, parsed: ParsedFeedback, experts: Experts) -> list[Rem
     ]
 
 
-def _demonstrations(
-    item: Judged, remarks: Sequence[Remark], ranked: Sequence[Ranked]
-) -> list[dict[str, Any]]:
+def _demonstrations(remarks: Sequence[Remark], ranked: Sequence[Ranked]) -> list[dict[str, Any]]:
     criticised = {r.region for r in remarks if r.polarity == POLARITIES[NEEDS_IMPROVEMENT]}
     rows = []
     for entry in ranked:
@@ -232,7 +246,9 @@ def _demonstrations(
                 "start": shown.start,
                 "end": shown.end,
                 "log_likelihood": entry.log_likelihood,
-                "pa_mpjpe_mm": float(pa_mpjpe(shown.window, item.window.joints).mean()),
+                "score": entry.score,
+                "pa_mpjpe_mm": entry.to_learner_mm,
+                "to_correction_mm": entry.to_correction_mm,
                 "fixes": [r for r in shown.correct_regions if r in criticised],
                 "licence": shown.licence,
             }
@@ -242,17 +258,22 @@ def _demonstrations(
 
 def _correction(item: Judged, answer: Answer) -> dict[str, Any]:
     corrected = answer.corrected
+    fps = item.given.pose.fps
+    dense = interpolate_correction(corrected, WINDOW_FPS, round(WINDOW_SECONDS * fps), fps)
+    beyond = joint_limit_counts(dense)  # of the motion that is played and written
     return {
         "pose": None,
         "start": item.window.start,
         "end": item.window.end,
-        "fps": item.given.pose.fps,
+        "fps": fps,
         "level_before": LEVELS[int(answer.before.level_probabilities.argmax())],
         "level_after": LEVELS[int(answer.after.level_probabilities.argmax())],
         "pa_mpjpe_to_learner_mm": float(pa_mpjpe(corrected, item.window.joints).mean()),
         "bone_length_drift_mm": float(
             bone_length_drift_mm(corrected, bone_lengths(item.pose.joints))
         ),
+        "joint_limit_violations": int(beyond.sum()),
+        "joint_limit_frame_share": float((beyond > 0).mean()),
     }
 
 

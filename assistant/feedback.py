@@ -69,6 +69,7 @@ class Feedback:
     remarks: list[Remark] = field(default_factory=list)
     moments: list[dict[str, float]] = field(default_factory=list)
     demonstrations: list[dict[str, Any]] = field(default_factory=list)
+    demonstration_reason: str | None = None
     correction: dict[str, Any] | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)
 

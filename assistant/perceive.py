@@ -4,16 +4,19 @@ The pipeline calls it in its own process; a server runs it in workers beside the
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from assistant.clip import PoseSequence
 from assistant.coach_result import CoachInput, Judged, NotJudged, with_window
 from assistant.model.configuration_poise import GIVEN
 from assistant.perception import Perception, focus_window
 from assistant.pose.kinematics import measure
 from assistant.pose.normalise import NormalisedPose, normalise
+from assistant.pose.windows import window_errors
 from assistant.proficiency.assess import Assessment, recrop
-from assistant.tasks.window import WindowFrames
+from assistant.tasks.window import WINDOW_FPS, WindowFrames, cut_window
 
 
 def perceive(
@@ -81,9 +84,29 @@ def _judged(
         measurements=measure(clip.pose, assessment.activity, assessment.span),
         window=window,
         codes=codes,
-        inputs=perception.model_inputs(assessment, features, video=video),
+        inputs=replace(
+            perception.model_inputs(assessment, features, video=video),
+            demonstration=_shown(perception, clip.demonstration, window),
+        ),
         video_views=names,
     )
+
+
+def _shown(
+    perception: Perception, demonstration: PoseSequence | None, window: WindowFrames
+) -> list[list[int]] | None:
+    """Codes [10, M] of the two seconds of a demonstration that are nearest to the learner's window
+    (PA-MPJPE at 5 fps, ExpertAF section 3.2); None without one."""
+    if demonstration is None:
+        return None
+    pose = normalise(demonstration)
+    times = np.arange(0.0, pose.duration, 1 / WINDOW_FPS)
+    frames = pose.at_times(times, WINDOW_FPS).joints
+    errors = window_errors(window.joints[None], [frames], threads=1)[0, 0]
+    start = times[int(errors.argmin())] if errors.size else 0.0
+    _, codes = perception.encode_window(cut_window(pose, float(start)))
+    shown: list[list[int]] = codes.tolist()
+    return shown
 
 
 def _watch(

@@ -31,6 +31,8 @@ def describe(record: Mapping[str, Any]) -> str:
     if record["demonstrations"]:
         best = record["demonstrations"][0]
         lines.append(f"Watch: {best['id']} ({best['pa_mpjpe_mm']:.0f} mm from your motion)")
+    elif record["demonstration_reason"]:
+        lines.append(record["demonstration_reason"])
     corrected = record["correction"]
     lines.append(
         f"Corrected pose: {corrected['start']:.1f} to {corrected['end']:.1f} s, "

@@ -43,6 +43,9 @@ def mini_test(
     real_poses: Annotated[
         Path | None, typer.Option(help="Real poses on which the pose tokenizer is measured too.")
     ] = None,
+    contrastive: Annotated[
+        Path | None, typer.Option(help="Encoders of `--stage contrastive` that rank too.")
+    ] = None,
     as_json: AsJson = False,
     output: Output = None,
     seed: Seed = 0,
@@ -50,6 +53,7 @@ def mini_test(
     """Levels, faults, corrections and retrieval on simulated performers that were never seen."""
     check_writable(output)
     from assistant.coach import Coach
+    from assistant.demos.contrastive import DualEncoder
     from assistant.progress import progress_bar
     from eval import mini_test as suite
     from eval import tables, testset
@@ -72,6 +76,7 @@ def mini_test(
             seed=seed,
             ranked=ranked,
             shuffled=condition_limit,
+            contrastive=None if contrastive is None else DualEncoder.from_pretrained(contrastive),
             log=lambda text: print(text, file=sys.stderr),
             progress=progress,
         )
@@ -108,6 +113,66 @@ def real_poses(
     quick = CoachVariant(coach, retrieve=False, correct=False)
     result = evaluate(coach, clips, activity, seed, quick=quick)
     finish(result, as_json, output, tables.real_poses_table(result))
+
+
+@app.command("full-supervision")
+def full_supervision(
+    model: ModelFolder = None,
+    cache: Annotated[
+        Path, typer.Option(help="Where the test set lies or is made by `poise data drills`.")
+    ] = Path("runs/mini-test"),
+    limit: Annotated[int | None, typer.Option(help="Clips, balanced.")] = None,
+    as_json: AsJson = False,
+    output: Output = None,
+    seed: Seed = 0,
+) -> None:
+    """What a given demonstration or commentary adds, beside the learner alone (ExpertAF)."""
+    check_writable(output)
+    from assistant.coach import Coach
+    from eval import full_supervision as suite
+    from eval import testset
+
+    whole = testset.load(cache, testset.STANDARD, testset.CONDITIONS[testset.STANDARD])
+    clips = testset.balanced(whole.clips, limit)
+    coach = Coach.from_pretrained(model)
+    result = suite.compare(coach, clips, seed=seed)
+    result["provenance"] = coach.identity | {"set_sha256": whole.info["sha256"], "seed": seed}
+    finish(result, as_json, output, suite.table(result))
+
+
+@app.command("ranking")
+def fit_ranking(
+    model: ModelFolder = None,
+    cache: Annotated[Path, typer.Option(help="Where the validation clips lie or are made.")] = Path(
+        "runs/mini-test"
+    ),
+    limit: Annotated[int | None, typer.Option(help="Clips, balanced.")] = None,
+    as_json: AsJson = False,
+    output: Output = None,
+    seed: Seed = 0,
+) -> None:
+    """Fit how demonstrations are ranked, and when none is suitable, on validation performers."""
+    check_writable(output)
+    from dataclasses import asdict
+
+    from assistant.coach import Coach
+    from assistant.progress import progress_bar
+    from eval import ranking, testset
+
+    coach = Coach.from_pretrained(model)
+    whole = testset.load(cache, testset.VALIDATION, testset.VALIDATION_SET)
+    clips = testset.balanced(whole.clips, limit)
+    with progress_bar("ranking") as progress:
+        results = ranking.rank_clips(coach, clips, seed=seed, progress=progress)
+    rows = ranking.choices(coach, clips, results)
+    found = asdict(ranking.fit(rows))
+    found["fitted"] |= {
+        **ranking.report(rows),
+        "model_sha256": coach.identity["model_sha256"],
+        "set_sha256": whole.info["sha256"],
+        "seed": seed,
+    }
+    finish(found, as_json, output, ranking.table(found["fitted"]))
 
 
 @app.command()

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from assistant.coach import Coach
-from assistant.coach_result import CoachInput, CoachResult
+from assistant.coach_result import CoachInput
+from assistant.demos.contrastive import DualEncoder
 from assistant.pose.normalise import normalise
 from assistant.tasks.window import WINDOW_FPS
 from eval import levels as lv
 from eval.closed_loop import score_rises, summarise_rises
 from eval.commentaries import score_commentaries
-from eval.corrections import CorrectionScores, ExpertWindows, score_correction, through_codec
+from eval.corrections import correction_scores, through_codec
 from eval.floors import BoostedTrees, angle_statistics, oracle_level
 from eval.hallucinations import hallucinations
 from eval.poses import distance
@@ -45,38 +46,21 @@ def run_clips(
     seed: int = 0,
     corrections: bool = True,
     reassessed: bool = False,
+    contrastive: DualEncoder | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Scores:
     """Coach the clips and score every one of them.
 
     Args:
         corrections: score the corrections; reassessed: put them in and judge the clips again.
+        contrastive: tuned encoders that rank beside the model.
     """
     given = [CoachInput(clip.sample_id, clip.pose, clip.views) for clip in clips]
     results = coach_all(coach, given, seed=seed, progress=progress)
     records = [result.feedback.to_json() for result in results]
-    found = correction_scores(coach, clips, results) if corrections else []
+    found = correction_scores(coach, clips, results, contrastive) if corrections else []
     rises = score_rises(coach.perception, clips, results, seed) if reassessed else []
     return Scores(clips, records, found, rises)
-
-
-def correction_scores(
-    coach: Coach, clips: Sequence[TestClip], results: Sequence[CoachResult]
-) -> list[CorrectionScores | None]:
-    """`score_correction` of every clip."""
-    experts = ExpertWindows(coach.library)
-    return [
-        score_correction(
-            result,
-            activity=clip.activity,
-            clean=clip.clean,
-            twin=clip.twin,
-            fault_spans=clip.fault_spans,
-            experts=experts,
-            perception=coach.perception,
-        )
-        for clip, result in zip(clips, results, strict=True)
-    ]
 
 
 def floors(scores: Scores, training: Sequence[TestClip]) -> dict[str, Any]:
@@ -194,6 +178,7 @@ def evaluate(
     seed: int = 0,
     ranked: int | None = None,
     shuffled: int | None = None,
+    contrastive: DualEncoder | None = None,
     log: Log = lambda text: None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
@@ -204,13 +189,19 @@ def evaluate(
         training: clips of other performers, for the boosted trees.
         throws: real poses for `pct_real_mm`.
         ranked: for so many clips, balanced, demonstrations are ranked; None ranks for all.
+        contrastive: as for `run_clips`.
         shuffled: so many clips, balanced, are answered with shuffled inputs; None takes all.
     """
     clips = sets[STANDARD].clips
     log(f"coaching {len(clips)} clips")
     only = None if ranked is None else {clip.sample_id for clip in balanced(clips, ranked)}
     scores = run_clips(
-        CoachVariant(coach, only=only), clips, seed=seed, reassessed=True, progress=progress
+        CoachVariant(coach, only=only),
+        clips,
+        seed=seed,
+        reassessed=True,
+        contrastive=contrastive,
+        progress=progress,
     )
     result = summarise(scores) | shuffled_truth(scores, seed) | tokenizer_error(coach, clips)
     result |= summarise_rises(scores.rises, scores.performers, seed)

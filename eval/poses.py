@@ -64,11 +64,6 @@ def best_windows(experts: Sequence[np.ndarray], motion: np.ndarray) -> list[np.n
     return found
 
 
-def distances_to(windows: np.ndarray, motion: np.ndarray) -> np.ndarray:
-    """[N] mean PA-MPJPE of windows [N, W, 17, 3] to motion [W, 17, 3]."""
-    return pa_mpjpe(windows, motion[None]).mean(axis=1)
-
-
 def mean_motion(windows: np.ndarray, motion: np.ndarray) -> np.ndarray:
     """The mean of windows [N, W, 17, 3], each turned, moved and sized onto `motion` first."""
     flat = windows.reshape(len(windows), -1, 3)

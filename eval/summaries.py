@@ -9,6 +9,7 @@ import numpy as np
 from eval import levels as lv
 from eval.corrections import CorrectionScores
 from eval.statistics import (
+    PairedTest,
     bootstrap,
     chance_median_rank,
     mcnemar,
@@ -20,14 +21,27 @@ from eval.testset import TestClip
 # Motions of CorrectionScores that are printed; the first is the model's.
 MOTIONS: Final = (
     "correction",
+    "correction_decoded",
     "copy_learner",
     "copy_learner_clean",
     "learner_codec",
     "retrieved_expert",
     "nearest_expert",
     "mean_expert",
+    "global_expert",
     "codec_floor",
 )
+# Key of a summary: order of CorrectionScores.ranks.
+RANKINGS: Final = {
+    "retrieval": "fitted",
+    "likelihood": "log_likelihood",
+    "relative_likelihood": "relative",
+    "nearest_to_correction": "to_correction_mm",
+    "nearest_neighbour": "neighbour",
+    "global_expert": "global",
+    "contrastive": "contrastive",
+}
+RECALL_AT: Final = (1, 10, 50)
 
 
 @dataclass(frozen=True)
@@ -103,18 +117,34 @@ def summarise_corrections(corrections: Sequence[CorrectionScores | None]) -> dic
     for name in ("correction", "copy_learner"):
         errors = [c.motions[name].frame_mm for c in clean]
         summary[f"fault_free_{_key(name)}"] = float(np.mean(errors)) if errors else None
-    ranked = [c for c in seen if c.gold_rank is not None and c.neighbour_rank is not None]
-    if ranked:
-        summary |= {
-            "n_ranked": len(ranked),
-            "retrieval_median_rank": median_rank([c.gold_rank or 0 for c in ranked]),
-            "nearest_neighbour_median_rank": median_rank([c.neighbour_rank or 0 for c in ranked]),
-            "retrieval_chance_median_rank": float(
-                np.median([chance_median_rank(c.candidates) for c in ranked])
-            ),
-            "retrieval_candidates": int(np.median([c.candidates for c in ranked])),
-        }
+    return summary | summarise_ranks([c for c in seen if c.ranks])
+
+
+def summarise_ranks(ranked: Sequence[CorrectionScores]) -> dict[str, Any]:
+    """Ranks of the gold demonstration in each of RANKINGS, and by chance; empty without any."""
+    if not ranked:
+        return {}
+    sizes = np.array([c.candidates for c in ranked])
+    summary: dict[str, Any] = {
+        "n_ranked": len(ranked),
+        "retrieval_candidates": int(np.median(sizes)),
+        "retrieval_chance_median_rank": float(np.median([chance_median_rank(s) for s in sizes])),
+        "suitable_share": float(np.mean([c.suitable for c in ranked])),
+    }
+    for at in RECALL_AT:
+        summary[f"retrieval_chance_recall_at_{at}"] = float(np.minimum(at / sizes, 1).mean())
+    for key, order in _orders(ranked[0].ranks).items():
+        ranks = np.array([c.ranks[order] for c in ranked])
+        summary[f"{key}_median_rank"] = median_rank(ranks.tolist())
+        summary[f"{key}_mean_reciprocal_rank"] = float((1 / ranks).mean())
+        for at in RECALL_AT:
+            summary[f"{key}_recall_at_{at}"] = float((ranks <= at).mean())
     return summary
+
+
+def _orders(ranks: Mapping[str, int]) -> dict[str, str]:
+    """Those of RANKINGS that were measured."""
+    return {key: order for key, order in RANKINGS.items() if order in ranks}
 
 
 def shuffled_truth(scores: Scores, seed: int) -> dict[str, float]:
@@ -167,7 +197,30 @@ def paired_tests(scores: Scores) -> dict[str, dict[str, Any]]:
             theirs = np.array([getattr(c.motions[name], pick) for c in faulty])
             key = f"{_key('correction', prefix)} - {_key(name, prefix)}"
             tests[key] = paired_bootstrap(ours, theirs, performers)
+    tests |= rank_tests(scores)
     return {name: asdict(test) for name, test in tests.items()}
+
+
+def rank_tests(scores: Scores) -> dict[str, PairedTest]:
+    """Reciprocal rank of the gold demonstration, ours against every other order (positive is
+    better): medians are 1 for several of them and cannot be told apart."""
+    pairs = [
+        (found.ranks, clip.performer)
+        for found, clip in zip(scores.corrections, scores.clips, strict=False)
+        if found is not None and found.ranks
+    ]
+    if not pairs:
+        return {}
+    performers = [performer for _, performer in pairs]
+    orders = _orders(pairs[0][0])
+    inverse = {key: np.array([1 / r[order] for r, _ in pairs]) for key, order in orders.items()}
+    ours, *others = orders
+    return {
+        f"{ours}_reciprocal_rank - {key}_reciprocal_rank": paired_bootstrap(
+            inverse[ours], inverse[key], performers
+        )
+        for key in others
+    }
 
 
 def by_activity(scores: Scores) -> dict[str, dict[str, Any]]:

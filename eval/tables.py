@@ -83,10 +83,12 @@ MINI_TEST_ROWS: Sequence[tuple[str, str, int, Sequence[tuple[str, str]]]] = (
         "correction_mm",
         1,
         (
+            ("before smoothing", "correction_decoded_mm"),
             ("learner", "copy_learner_mm"),
             ("retrieved expert", "retrieved_expert_mm"),
             ("nearest expert", "nearest_expert_mm"),
             ("mean expert", "mean_expert_mm"),
+            ("global expert", "global_expert_mm"),
             ("codec floor", "codec_floor_mm"),
         ),
     ),
@@ -105,8 +107,23 @@ MINI_TEST_ROWS: Sequence[tuple[str, str, int, Sequence[tuple[str, str]]]] = (
         "retrieval_median_rank",
         1,
         (
+            ("likelihood alone", "likelihood_median_rank"),
+            ("relative likelihood", "relative_likelihood_median_rank"),
             ("nearest neighbour", "nearest_neighbour_median_rank"),
+            ("global expert", "global_expert_median_rank"),
             ("chance", "retrieval_chance_median_rank"),
+        ),
+    ),
+    (
+        "retrieval, mean reciprocal rank",
+        "retrieval_mean_reciprocal_rank",
+        3,
+        (
+            ("likelihood alone", "likelihood_mean_reciprocal_rank"),
+            ("nearest to the correction", "nearest_to_correction_mean_reciprocal_rank"),
+            ("nearest neighbour", "nearest_neighbour_mean_reciprocal_rank"),
+            ("global expert", "global_expert_mean_reciprocal_rank"),
+            ("contrastive", "contrastive_mean_reciprocal_rank"),
         ),
     ),
 )

@@ -35,6 +35,14 @@ TRAINING_SET: Final = (
 )
 
 
+# Performers on whom settings of coaching are fitted.
+VALIDATION: Final = "validation"
+VALIDATION_SET: Final = (
+    *("--performers", "32", "--clips", "4", "--seed", "7003", "--split", "validation"),
+    *("--noise", "15"),
+)
+
+
 @dataclass(frozen=True)
 class InjectedFault:
     """One fault in one repetition, seconds."""

@@ -73,15 +73,15 @@ class CoachVariant(Coach):
             ]
         return super()._answer(judged, timings, seed)
 
-    def correct(self, judged, texts, seed) -> list[np.ndarray]:  # type: ignore[no-untyped-def]
+    def correct(self, judged, texts, seed):  # type: ignore[no-untyped-def]
         """Corrected frames of each clip; the learner's own where none are written."""
         if self.writes_corrections:
             return super().correct(judged, texts, seed)
-        return [item.window.joints for item in judged]
+        return [(item.window.joints, item.window.joints) for item in judged]
 
-    def _retrieve(self, item, text) -> list[Ranked]:  # type: ignore[no-untyped-def]
+    def _retrieve(self, item, text, corrected) -> list[Ranked]:  # type: ignore[no-untyped-def]
         wanted = self.only is None or item.given.clip_id in self.only
-        return super()._retrieve(item, text) if self.retrieve and wanted else []
+        return super()._retrieve(item, text, corrected) if self.retrieve and wanted else []
 
 
 def shuffle_inputs(

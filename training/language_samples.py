@@ -70,6 +70,55 @@ def demonstration_of(clip: PerceivedClip, library: Library) -> Demonstration:
     return library.items[clip.gold]
 
 
+class Pairs:
+    """Which demonstration each clip learns from.
+
+    Args:
+        kind: `LanguageSettings.demonstrations`.
+        seed: of the draws of `unaligned`.
+    """
+
+    def __init__(self, library: Library, kind: str, seed: int) -> None:
+        self.library, self.kind, self.seed = library, kind, seed
+        self._shared: dict[str, int] = {}
+
+    def pair(self, place: int, clip: PerceivedClip) -> tuple[np.ndarray, PerceivedClip]:
+        """Codes [10, M] of the clip's demonstration, and the clip as F_g learns from it.
+
+        Args:
+            place: of the clip among all, of which the draw depends.
+
+        Raises:
+            PoiseError: the library has none of the activity.
+        """
+        codes = self.library.items[self.place(place, clip)].codes
+        return codes, clip if self.kind == "aligned" else replace(clip, twin_codes=codes)
+
+    def place(self, number: int, clip: PerceivedClip) -> int:
+        """Place in the library of the demonstration of clip `number`."""
+        activity = demonstration_of(clip, self.library).activity
+        if self.kind == "aligned":
+            return clip.gold
+        if self.kind == "global":
+            return self._global(activity)
+        places = self._places(activity)
+        rng = np.random.default_rng([self.seed, 16, number])
+        return places[int(rng.integers(len(places)))]
+
+    def _places(self, activity: str) -> list[int]:
+        return [i for i, item in enumerate(self.library.items) if item.activity == activity]
+
+    def _global(self, activity: str) -> int:
+        """The item of the activity that is nearest to all others (mean PA-MPJPE)."""
+        if activity not in self._shared:
+            places = self._places(activity)
+            frames = library_frames([self.library.items[i] for i in places])
+            row = frames.reshape(-1, *frames.shape[2:])
+            errors = window_errors(frames, [row], threads=1)[:, 0, :: frames.shape[1]]  # [N, N]
+            self._shared[activity] = places[int(errors.mean(axis=1).argmin())]
+        return self._shared[activity]
+
+
 def twin_window(drill: "Drill", window: WindowFrames) -> WindowFrames:
     """The twin's frames of the learner's window, in the learner's heading."""
     if drill.twin is None:

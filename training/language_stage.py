@@ -39,11 +39,11 @@ from training.clips import TELLING_SEED, fit_inputs, perceived_clips
 from training.dialogue_samples import dialogue_samples
 from training.language import check_architecture
 from training.language_samples import (
+    Pairs,
     PerceivedClip,
     TokenSample,
     commentary_messages,
     correction_messages,
-    demonstration_of,
     ignore_guide,
     perceive,
     retrieval_messages,
@@ -277,9 +277,10 @@ def multitask_samples(
             conversations instead of the true one, and not learned.
     """
     settings, samples = run.recipe.language, []
-    for i, clip in enumerate(clips):
+    pairs = Pairs(library, settings.demonstrations, run.recipe.seed)
+    for i, perceived in enumerate(clips):
         rng = np.random.default_rng([run.recipe.seed, 10, i])
-        gold = demonstration_of(clip, library).codes
+        gold, clip = pairs.pair(i, perceived)
         shown = gold if rng.random() >= settings.demonstration_dropout else None
         told = clip.answer
         if settings.comments == "all":

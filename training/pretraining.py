@@ -30,9 +30,9 @@ from training.clips import TELLING_SEED, fit_inputs, perceived_clips
 from training.dialogue_samples import Talks
 from training.language import build_model, load_base
 from training.language_samples import (
+    Pairs,
     PerceivedClip,
     TokenSample,
-    demonstration_of,
     ignore_guide,
     supervise,
     token_sample,
@@ -258,7 +258,9 @@ def code_samples(
 ) -> list[TokenSample]:
     """F_g and F_r without commentary: of pool A without features, of pool B after them; and every
     item of the library after no clip at all."""
-    nothing, perception = ModelInputs(), run.perception()
+    perception, recipe = run.perception(), run.recipe
+    pairs = Pairs(library, recipe.language.demonstrations, recipe.seed)
+    nothing = ModelInputs()
     asked: list[tuple[str, str, ModelInputs, Codes, Codes]] = []
     for copy in range(run.recipe.pretrain.windows_per_clip):
         shown = plain_codes(drills, perception, run.recipe.seed + 100 + copy)
@@ -266,15 +268,19 @@ def code_samples(
             ("correction", drill.sample_id, nothing, learner, twin)
             for drill, (learner, twin) in zip(drills, shown, strict=True)
         ]
-    for clip in clips:
-        learner, gold = clip.learner_codes.tolist(), demonstration_of(clip, library).codes.tolist()
+    for i, perceived in enumerate(clips):
+        gold, clip = pairs.pair(i, perceived)
+        learner = clip.learner_codes.tolist()
         name = clip.drill.sample_id
         asked.append(("correction", name, clip.inputs, learner, clip.twin_codes.tolist()))
-        asked.append(("retrieval", name, clip.inputs, learner, gold))
+        asked.append(("retrieval", name, clip.inputs, learner, gold.tolist()))
     samples = []
     for task, name, inputs, learner, target in asked:
         messages = render_messages(
-            task, learner_codes=learner, target=target, **prompt_pieces(inputs)
+            task,
+            learner_codes=learner,
+            target=target,
+            **prompt_pieces(inputs),
         )
         sample = token_sample(processor, messages, inputs, sample_id=f"{name}/{task}")
         samples.append(ignore_guide(sample, len(learner), len(learner[0])))

@@ -137,6 +137,18 @@ class LabellingSettings:
 
 
 @dataclass(frozen=True)
+class ContrastiveSettings:
+    """Training of the optional stage `contrastive`: the baseline of tuned retrieval."""
+
+    steps: int = 600
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    width: int = 256
+    size: int = 64
+
+
+@dataclass(frozen=True)
 class LoraSettings:
     """Low-rank adaptation (peft).
 
@@ -170,6 +182,10 @@ class LanguageSettings:
             `warmup_steps` instead.
         verdict_weight: weight in the loss of the tokens that judge: the label, and region and
             polarity of each remark.
+        demonstrations: which expert each learner is paired with: `aligned` takes the item of the
+            library nearest to the fault-free twin, and F_g learns the twin, in step with the
+            learner; `unaligned` any item of the activity, `global` one and the same for everybody
+            (ExpertAF Table 1, w/o alignment and w/ global pose), which F_g then learns too.
         demonstration_dropout: probability that F_t sees no demonstration.
         own_commentary_share: share of clips whose F_g and F_r follow the model's own commentary.
         video_share: share of clips that get video features.
@@ -198,6 +214,7 @@ class LanguageSettings:
     warmup_epochs: int = 0
     weight_decay: float = 0.01
     verdict_weight: float = 4.0
+    demonstrations: Literal["aligned", "unaligned", "global"] = "aligned"
     demonstration_dropout: float = 0.5
     own_commentary_share: float = 0.25
     video_share: float = 0.5
@@ -280,6 +297,7 @@ class Recipe:
     language: LanguageSettings = field(default_factory=LanguageSettings)
     correction: CorrectionSettings = field(default_factory=CorrectionSettings)
     labelling: LabellingSettings = field(default_factory=LabellingSettings)
+    contrastive: ContrastiveSettings = field(default_factory=ContrastiveSettings)
     loop: LoopSettings = field(default_factory=LoopSettings)
     sparse_skill: Mapping[str, Any] = field(default_factory=dict)
     look_closer: Mapping[str, Any] = field(default_factory=dict)

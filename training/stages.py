@@ -3,7 +3,8 @@
     pose_tokenizer -> video_encoder -> sparse_skill -> proficiency -> library
     -> pretrain -> language
 
-`labelling` and `look_closer` run only when they are named (see the modules of these names).
+`labelling`, `contrastive` and `look_closer` run only when they are named (see the modules of these
+names).
 
 The simulated pools are made again from the seed whenever a stage needs them. `work/` inside the run
 folder holds what is not shipped (the pretrained model, metrics, what perception saw of pool B).
@@ -26,6 +27,7 @@ from assistant.pose.tokenizer import PoseTokenizer
 from assistant.proficiency.sparse_skill import SparseSkillExtractor
 from assistant.proficiency.streams import Streams
 from assistant.video.encoder import VideoEncoder
+from training.contrastive import contrastive_stage
 from training.experts import experts
 from training.labelling import labelling_stage
 from training.language_stage import language_stage
@@ -164,5 +166,6 @@ STAGES: dict[str, Callable[[Run], None]] = {
 # Stages that run only when they are named.
 EXTRA_STAGES: dict[str, Callable[[Run], None]] = {
     "labelling": labelling_stage,
+    "contrastive": contrastive_stage,
     "look_closer": look_closer_stage,
 }

@@ -25,7 +25,8 @@ from assistant.model.configuration_poise import PoiseConfig
 from assistant.model.modeling_poise import FEATURE_ARGUMENTS, PoiseForConditionalGeneration
 from assistant.model.processing_poise import PoiseProcessor
 
-SCORE_BATCH = 64
+# Tokens of continuations that are scored at once: on a CPU more would leave the cache.
+SCORE_TOKENS = 3072
 
 
 class RuleProcessor(LogitsProcessor):
@@ -246,8 +247,9 @@ class TransformersEngine:
         prefix = self.model(input_ids=batch["input_ids"], use_cache=True, **features)
         first = prefix.logits[:, -1].float().log_softmax(-1)  # [1, vocabulary]
         sums = []
-        for begin in range(0, len(token_ids), SCORE_BATCH):
-            chunk = slice(begin, begin + SCORE_BATCH)
+        size = max(1, SCORE_TOKENS // max(map(len, token_ids)))
+        for begin in range(0, len(token_ids), size):
+            chunk = slice(begin, begin + size)
             sums.append(
                 self._score_chunk(prefix.past_key_values, first, token_ids[chunk], counted[chunk])
             )
@@ -276,11 +278,16 @@ class TransformersEngine:
                     for layer in prefix.layers
                 ]
             )
+            places = inside[:, 1:].any(0).nonzero().squeeze(1)  # [k] before a counted token
             # Padding stands after each continuation: causal attention never looks at it.
             output = self.model.language_model(
-                input_ids=ids[:, :-1], past_key_values=cache, use_cache=True
+                input_ids=ids[:, :-1],
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=places,
             )
-            logs = output.logits.float().log_softmax(-1)
-            picked = logs.gather(-1, ids[:, 1:].unsqueeze(-1)).squeeze(-1)  # [n, width - 1]
-            total = total + (picked * inside[:, 1:]).sum(-1)
+            logits = output.logits.float()  # [n, k, vocabulary]
+            said = logits.gather(-1, ids[:, places + 1].unsqueeze(-1)).squeeze(-1)
+            picked = said - logits.logsumexp(-1)
+            total = total + (picked * inside[:, places + 1]).sum(-1)
         return total.cpu().numpy()

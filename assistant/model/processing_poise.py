@@ -34,6 +34,8 @@ class ModelInputs:
         frames: video frames that each view's feature was made from (named in the prompt).
         numbers: how score and regions are given to the model, one of
             `prompts.numbers.NUMBER_FORMS`; that of the model's configuration.
+        demonstration: [frames, tokens] codes of an expert who shows it, for the prompt of the
+            commentary alone (ExpertAF's full supervision); None as the paper runs F_t.
     """
 
     video: np.ndarray | None = None
@@ -43,6 +45,7 @@ class ModelInputs:
     stage1: np.ndarray | None = None
     frames: int = 8
     numbers: str = "token"
+    demonstration: Sequence[Sequence[int]] | None = None
 
     def spliced(self, modality: str) -> np.ndarray | None:
         """The features whose embedding rows replace placeholders; None where there are none, or

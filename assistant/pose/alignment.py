@@ -75,6 +75,11 @@ def pa_mpjpe(a: np.ndarray, b: np.ndarray, *, scale: bool = True) -> np.ndarray:
     return np.linalg.norm(moved - b, axis=-1).mean(axis=-1) * 1000
 
 
+def distances_to(windows: np.ndarray, motion: np.ndarray) -> np.ndarray:
+    """[N] PA-MPJPE, mean over frames, of windows [N, W, J, 3] moved onto motion [W, J, 3], mm."""
+    return pa_mpjpe(windows, motion[None]).mean(axis=1)
+
+
 def clip_aligned_mpjpe(a: np.ndarray, b: np.ndarray, *, scale: bool = False) -> float:
     """Mean joint distance after ONE alignment for the whole clip, millimetres.
 

@@ -54,8 +54,10 @@ TREE: Final = (
 _PARENTS: Final = [parent for parent, _ in TREE]
 _CHILDREN: Final = [child for _, child in TREE]
 
-# Passive ranges with a margin for pose error (degrees; after Kapandji, The Physiology of the
-# Joints): knee and elbow flexion end near 160, a knee hardly passes straight.
+# Passive ranges with a margin for pose error, degrees. Largest group means of Soucie et al. (Range
+# of motion measurements, Haemophilia 17, 2011, 500-507): knee flexion 153, hip flexion 141, knee
+# extension 5; Kapandji (The Physiology of the Joints) gives 160 for knee and elbow flexion. The hip
+# is measured against the trunk, which bends too: it gets the same limit.
 MAX_FLEXION: Final = 165.0
 MAX_HYPEREXTENSION: Final = 15.0
 
@@ -102,13 +104,33 @@ def restore_bone_lengths(joints: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return out[:, :N_JOINTS].astype(joints.dtype)
 
 
-def joint_limit_violations(joints: np.ndarray) -> int:
-    """How many knees and elbows, over all frames [F, 17, 3], no human joint could take."""
-    count = 0
+def joint_limit_counts(joints: np.ndarray) -> np.ndarray:
+    """[F] how many knees, hips and elbows of each frame [F, 17, 3] no human joint could take.
+
+    Flexion beyond MAX_FLEXION, and knees bent forward by more than MAX_HYPEREXTENSION. Three points
+    do not tell an elbow that is bent backwards from one that is bent.
+    """
+    points = with_helpers(joints)
+    count = np.zeros(len(joints), dtype=np.int64)
     for side in (0, 1):
         hip, knee, ankle = LEFT_HIP + side, LEFT_KNEE + side, LEFT_ANKLE + side
         shoulder, elbow, wrist = LEFT_SHOULDER + side, LEFT_ELBOW + side, LEFT_WRIST + side
-        count += int((180 - joint_angle(joints, hip, knee, ankle) > MAX_FLEXION).sum())
-        count += int((180 - joint_angle(joints, shoulder, elbow, wrist) > MAX_FLEXION).sum())
-        count += int((signed_knee_extension(joints, side) > MAX_HYPEREXTENSION).sum())
+        for a, b, c in ((hip, knee, ankle), (shoulder, elbow, wrist)):
+            count += 180 - joint_angle(joints, a, b, c) > MAX_FLEXION
+        thigh = points[:, knee] - points[:, hip]
+        trunk = points[:, NECK] - points[:, PELVIS]
+        count += 180 - _angle_between(thigh, trunk) > MAX_FLEXION
+        count += signed_knee_extension(joints, side) > MAX_HYPEREXTENSION
     return count
+
+
+def joint_limit_violations(joints: np.ndarray) -> int:
+    """The sum of `joint_limit_counts` over all frames [F, 17, 3]."""
+    return int(joint_limit_counts(joints).sum())
+
+
+def _angle_between(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Degrees between vectors [F, 3], 0..180."""
+    cross = np.linalg.norm(np.cross(u, v), axis=-1)
+    angle: np.ndarray = np.degrees(np.arctan2(cross, (u * v).sum(axis=-1)))
+    return angle

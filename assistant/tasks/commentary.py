@@ -42,7 +42,11 @@ def label_prompt(inputs: ModelInputs, *, fused_video: bool = False, said: str = 
 
 
 def _prompt(inputs: ModelInputs, start: str, fused_video: bool) -> Prompt:
-    messages = render_messages("commentary", **prompt_pieces(inputs, fused_video=fused_video))
+    messages = render_messages(
+        "commentary",
+        demonstration=inputs.demonstration,
+        **prompt_pieces(inputs, fused_video=fused_video),
+    )
     return Prompt(messages, inputs, answer_start=start, regions_once=True)
 
 
@@ -63,6 +67,17 @@ def level_probabilities(
 def commentary_prompt(inputs: ModelInputs, level: str, *, fused_video: bool = False) -> Prompt:
     """The prompt from which the commentary is generated, the label already forced."""
     return _prompt(inputs, format_label(level), fused_video)
+
+
+def given_answer(commentary: str, level: str) -> str:
+    """An expert's commentary as the first answer of the tasks that follow it.
+
+    Args:
+        commentary: free text, remarks in the output grammar, or a whole answer with its label.
+        level: of the label where the text has none.
+    """
+    text = commentary.strip()
+    return text if text.startswith(LABEL_PREFIX) else f"{format_label(level)}\n{text}"
 
 
 def follow_up_prompt(

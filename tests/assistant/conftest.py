@@ -182,6 +182,7 @@ def stub_coach(library: Library, tmp_path: Path) -> "Coach":
 
     from assistant.checkpoint import Checkpoint
     from assistant.coach import Coach
+    from assistant.demos.rank import FEATURES, Ranking
     from assistant.engine.dummy_engine import DummyEngine
     from assistant.evidence import ExpertQuantity, Experts
     from assistant.model.configuration_poise import PoiseConfig
@@ -201,7 +202,7 @@ def stub_coach(library: Library, tmp_path: Path) -> "Coach":
     checkpoint = Checkpoint(folder, "stub", "simulated drills")
     checkpoint.write()
     knee = ExpertQuantity("legs", "deg", 180.0, 1.0, 50)
-    return Coach(
+    coach = Coach(
         checkpoint=checkpoint,
         engine=DummyEngine(config),
         config=config,
@@ -209,3 +210,7 @@ def stub_coach(library: Library, tmp_path: Path) -> "Coach":
         library=library,
         experts=Experts({"bodyweight_squat": {"knee_flexion_max": knee}}),
     )
+    # The library is noise: only likelihoods order it, and all of it is shown.
+    weights = {**dict.fromkeys(FEATURES, 0.0), "log_likelihood": 1.0}
+    coach.ranking = Ranking(weights, least=float("-inf"))
+    return coach

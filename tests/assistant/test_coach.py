@@ -9,15 +9,16 @@ import pytest
 
 from assistant.clip import PoseSequence
 from assistant.coach import Coach
-from assistant.coach_result import CoachInput, with_window
+from assistant.coach_result import CoachInput, Judged, with_window
 from assistant.engine.dummy_engine import ANSWER, DummyEngine
 from assistant.errors import PoiseError
 from assistant.feedback import validate
+from assistant.perceive import perceive
 from assistant.perception import focus_window, turned
 from assistant.plain import describe
 from assistant.pose.normalise import NormalisedPose, normalise, rotate_yaw
 from assistant.proficiency.assess import recrop
-from assistant.skeleton import LEFT_ANKLE, LEFT_HIP, RIGHT_HIP
+from assistant.skeleton import LEFT_ANKLE, LEFT_HIP, LEFT_SHOULDER, LEFT_WRIST, RIGHT_HIP
 from assistant.tasks.window import WindowFrames, cut_window, heights_of
 from prompts.parse import parse_feedback
 from prompts.vocabulary import LEVELS, REGIONS
@@ -172,6 +173,109 @@ def test_the_correction_keeps_the_learners_bones(stub_coach: Coach, clip: CoachI
     assert correction["fps"] == clip.pose.fps
     assert correction["bone_length_drift_mm"] < 5
     assert correction["level_before"] in LEVELS and correction["level_after"] in LEVELS
+
+
+def test_what_a_correction_changes_is_smoothed_in_time(stub_coach: Coach, clip: CoachInput) -> None:
+    result = stub_coach.coach(clip)
+    assert result.frames is not None and result.corrected is not None
+    assert result.decoded is not None
+
+    def jumps(motion: np.ndarray) -> float:
+        assert result.frames is not None
+        return float(np.abs(np.diff(motion - result.frames.joints, axis=0)).mean())
+
+    assert jumps(result.corrected) < 0.8 * jumps(result.decoded)
+
+
+def test_impossible_joints_of_a_correction_are_reported(
+    stub_coach: Coach, clip: CoachInput, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def folded(judged, texts, seed):  # type: ignore[no-untyped-def]
+        frames = np.repeat(judged[0].window.joints[:1], 10, axis=0).copy()
+        frames[:, LEFT_WRIST] = frames[:, LEFT_SHOULDER]
+        return [(frames, frames)]
+
+    before = stub_coach.coach(clip).feedback.to_json()["correction"]
+    assert before["joint_limit_violations"] >= 0
+    monkeypatch.setattr(stub_coach, "correct", folded)
+    record = stub_coach.coach(clip).feedback.to_json()
+    validate(record)
+    assert record["correction"]["joint_limit_frame_share"] == 1.0
+    assert record["correction"]["joint_limit_violations"] == 60  # one elbow in every frame of 2 s
+
+
+def test_without_a_suitable_demonstration_the_record_says_why(
+    stub_coach: Coach, clip: CoachInput
+) -> None:
+    assert stub_coach.coach(clip).feedback.demonstration_reason is None
+    stub_coach.ranking = replace(stub_coach.ranking, least=0.0)
+    result = stub_coach.coach(clip)
+    record = result.feedback.to_json()
+    validate(record)
+    assert record["demonstrations"] == [] and result.demonstration is None
+    assert record["demonstration_reason"].startswith("No suitable demonstration: the best of 4 ")
+    assert record["demonstration_reason"] in describe(record)
+    assert len(result.ranked) == 4
+
+
+class Listening(DummyEngine):
+    """Keeps the prompts that it was asked."""
+
+    def __init__(self, *arguments) -> None:  # type: ignore[no-untyped-def]
+        super().__init__(*arguments)
+        self.asked: list[str] = []
+
+    def generate(self, prompts, options):  # type: ignore[no-untyped-def]
+        self.asked += [json.dumps(list(prompt.messages)) for prompt in prompts]
+        return super().generate(prompts, options)
+
+    def score(self, prompt, continuations):  # type: ignore[no-untyped-def]
+        self.asked.append(json.dumps(list(prompt.messages)))
+        return super().score(prompt, continuations)
+
+
+def test_a_given_demonstration_and_commentary_are_put_into_the_prompts(
+    stub_coach: Coach, clip: CoachInput
+) -> None:
+    """F_t sees the demonstration; F_g and F_r follow the expert's words and see none."""
+    engine = stub_coach.engine = Listening(stub_coach.config)
+    alone = stub_coach.coach(clip).feedback.to_json()
+    label, told, corrected, ranked = engine.asked
+    assert "Expert demonstration" not in label + told
+    engine.asked.clear()
+    words = "She should sit deeper <|im_end|>."
+    expert = stub_coach.library.items[0].pose()
+    given = replace(clip, demonstration=expert, commentary=words)
+    record = stub_coach.coach(given).feedback.to_json()
+    validate(record)
+    label, told, corrected, ranked = engine.asked
+    for prompt in (label, told):
+        assert "Expert demonstration: <|pose_" in prompt and "sit deeper" not in prompt
+    for prompt in (corrected, ranked):
+        assert "sit deeper" in prompt and "Expert demonstration" not in prompt
+        assert "deeper <|im_end|>" not in prompt  # typed tokens stay text
+        assert "thighs are level" not in prompt  # nor does the generated commentary stand there
+    used = record["provenance"]["inputs_used"]
+    assert used == [*alone["provenance"]["inputs_used"], "demonstration", "commentary"]
+
+
+def test_of_a_long_demonstration_the_nearest_two_seconds_are_shown(
+    stub_coach: Coach, clip: CoachInput
+) -> None:
+    window = stub_coach.coach(clip).frames
+    assert window is not None
+    pose = clip.pose
+    still = np.repeat(pose.joints[:1], 3 * round(pose.fps), axis=0)
+    long = replace(
+        pose,
+        joints=np.concatenate([still, pose.joints]),
+        confidence=np.ones((len(still) + len(pose.joints), 17), dtype=np.float32),
+    )
+    given = replace(clip, demonstration=long)
+    (item,) = perceive(stub_coach.perception, [given])
+    assert isinstance(item, Judged) and item.inputs.demonstration is not None
+    shown = np.array(item.inputs.demonstration)
+    assert (shown == item.codes).mean() > 0.9  # its own window, 3 s later
 
 
 def test_the_three_motions_are_of_the_same_seconds(stub_coach: Coach, clip: CoachInput) -> None:

@@ -233,3 +233,38 @@ def test_coaching_imports_no_training_library() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
     assert done.stderr == ""
+
+
+def test_what_an_expert_gave_is_followed(
+    pose_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("Sit deeper.\n", "utf-8")
+    for shown in ("expert-1", pose_file):
+        asked = (pose_file, "--demonstration", shown, "--commentary", words, "--json")
+        assert poise(*asked) == 0
+        record = json.loads(capsys.readouterr().out)
+        validate(record)
+        assert record["provenance"]["inputs_used"][-2:] == ["demonstration", "commentary"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--demonstration", "expert-99", "neither a file nor an id of the library"),
+        ("--commentary", " ", "0 characters"),
+        ("--commentary", "a" * 2001, "2001 characters"),
+    ],
+)
+def test_what_no_expert_gave_is_one_line(
+    pose_file: Path, capsys: pytest.CaptureFixture[str], option: str, value: str, message: str
+) -> None:
+    assert message in fails(capsys, pose_file, option, value)
+
+
+def test_a_commentary_that_is_no_text_and_several_clips_are_refused(
+    pose_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "a text file in UTF-8" in fails(capsys, pose_file, "--commentary", pose_file)
+    error = fails(capsys, pose_file, pose_file, "--commentary", "Good.")
+    assert "several clips with options of one take" in error

@@ -7,6 +7,7 @@ import pytest
 
 from assistant.clip import PoseSequence
 from assistant.demos.library import Demonstration, Library
+from assistant.demos.rank import Ranked
 from assistant.pose.normalise import REST_POSE, normalise
 from assistant.skeleton import LEFT_WRIST, RIGHT_WRIST
 from assistant.tasks.window import cut_window
@@ -34,7 +35,12 @@ def result(learner: PoseSequence, corrected: PoseSequence, ranking: list[str]) -
     return SimpleNamespace(
         frames=frames,
         corrected=cut_window(normalise(corrected), 0.5).joints,
-        ranked=[SimpleNamespace(demonstration=expert(name, 0)) for name in ranking],
+        decoded=None,
+        ranked=[
+            Ranked(expert(name, 0), -1.0 + i, -float(i), 20.0, 30.0, score=-float(i))
+            for i, name in enumerate(ranking)
+        ],
+        feedback=SimpleNamespace(demonstration_reason=None),
     )
 
 
@@ -68,15 +74,25 @@ def test_a_perfect_correction_is_the_twin(exact_codec: None) -> None:
     assert found.motions["nearest_expert"].frame_mm == pytest.approx(
         found.motions["copy_learner"].frame_mm, abs=0.05
     )
+    middle = found.motions["global_expert"].frame_mm  # of low, middle and high it is nearest to all
+    assert 0 < middle < found.motions["copy_learner"].frame_mm
     assert 0 < found.motions["mean_expert"].frame_mm < found.motions["copy_learner"].frame_mm
 
 
 def test_ranks_of_the_gold_demonstration(exact_codec: None) -> None:
     learner, twin = raised(0.1), raised(0.9)
     found = score(result(learner, twin, ["low", "high", "middle"]), learner, twin)
-    assert (found.gold_rank, found.neighbour_rank, found.candidates) == (2, 3, 3)
+    assert found.ranks == {
+        "fitted": 2,
+        "log_likelihood": 2,  # the other way round: low, high, middle have -1, 0, 1
+        "relative": 2,
+        "to_correction_mm": 3,  # all alike: ties count against it
+        "neighbour": 3,
+        "global": 2,
+    }
+    assert (found.suitable, found.candidates) == (True, 3)
     unranked = score(result(learner, twin, []), learner, twin)
-    assert unranked.gold_rank is None
+    assert (unranked.ranks, unranked.suitable) == ({}, None)
     assert "retrieved_expert" not in unranked.motions
 
 

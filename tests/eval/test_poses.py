@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from assistant.clip import PoseSequence
+from assistant.pose.alignment import distances_to
 from eval import poses as p
 
 RNG = np.random.default_rng(0)
@@ -61,7 +62,7 @@ def test_best_window_of_a_longer_expert_is_found() -> None:
 
 def test_nearest_of_a_library() -> None:
     windows = np.stack([motion(seed=s) for s in range(5)])
-    distances = p.distances_to(windows, turned(windows[3], 1.0))
+    distances = distances_to(windows, turned(windows[3], 1.0))
     assert distances.argmin() == 3
     assert p.rank_of(3, distances) == 1
     assert p.rank_of(int(distances.argmax()), distances) == 5

@@ -34,11 +34,11 @@ def record(level: int | None, fault: str = "legs", activity: str = "squat") -> d
     }
 
 
-def correction(
-    mm: float, learner: float, rank: int | None = 1, faulty: bool = True
-) -> CorrectionScores:
+def correction(mm: float, learner: float, rank: int = 1, faulty: bool = True) -> CorrectionScores:
     names = {name: Distance(learner, learner + 1) for name in s.MOTIONS}
-    return CorrectionScores(faulty, names | {"correction": Distance(mm, mm + 1)}, rank, 3, 11)
+    ranks = {**dict.fromkeys(s.RANKINGS.values(), 3), "fitted": rank}
+    motions = names | {"correction": Distance(mm, mm + 1)}
+    return CorrectionScores(faulty, motions, ranks, rank < 5, 11)
 
 
 def test_perfect_and_useless_answers() -> None:
@@ -80,6 +80,12 @@ def test_corrections_are_scored_where_a_fault_shows() -> None:
     assert (found["n_fault_free"], found["fault_free_correction_mm"]) == (1, 4)
     assert found["retrieval_median_rank"] == 3
     assert found["retrieval_chance_median_rank"] == 6
+    assert found["nearest_neighbour_median_rank"] == 3
+    assert found["retrieval_mean_reciprocal_rank"] == pytest.approx((1 + 1 / 5 + 1 / 3) / 3)
+    assert found["retrieval_recall_at_1"] == pytest.approx(1 / 3)
+    assert found["retrieval_chance_recall_at_1"] == pytest.approx(1 / 11)
+    assert found["retrieval_chance_recall_at_50"] == 1.0
+    assert found["suitable_share"] == pytest.approx(2 / 3)
 
 
 def test_nothing_judged_has_no_numbers_for_corrections() -> None:
@@ -101,6 +107,8 @@ def test_intervals_and_paired_tests_name_what_they_compare() -> None:
     assert against["difference"] == pytest.approx(-10, abs=1)
     assert against["p_value"] < 0.01
     assert against["n"] == 40
+    ranks = tests["retrieval_reciprocal_rank - nearest_neighbour_reciprocal_rank"]
+    assert ranks["difference"] == pytest.approx(2 / 3) and ranks["n"] == 40
 
 
 def test_by_activity_splits_the_rows() -> None:

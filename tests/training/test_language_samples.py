@@ -30,6 +30,7 @@ from prompts.vocabulary import (
 )
 from training.experts import experts
 from training.language_samples import (
+    Pairs,
     PerceivedClip,
     correction_messages,
     ignore_guide,
@@ -216,6 +217,31 @@ def test_conversations_hold_what_their_task_needs(drills: list[Drill]) -> None:
     assert asked[-1]["content"].startswith(
         "<|pose_0|><|pose_1|><|pose_2|><|pose_frame_end|><|pose_15|>"
     )
+
+
+def test_pairs_are_aligned_any_or_one_for_everybody(drills: list[Drill], library: Library) -> None:
+    squats = library.of_activity("bodyweight_squat")
+    assert len(squats) > 2
+    places = [library.items.index(item) for item in squats]
+    drill = next(d for d in drills if d.activity == "bodyweight_squat")
+    clips = [perceived(drill, place) for place in places for _ in range(4)]
+
+    def shown(kind: str, seed: int = 0) -> list[bytes]:
+        pairs = Pairs(library, kind, seed)
+        found = [pairs.pair(i, clip) for i, clip in enumerate(clips)]
+        for (codes, learned), clip in zip(found, clips, strict=True):
+            # F_g learns the twin in step, or where nothing is aligned the same demonstration.
+            target = clip.twin_codes if kind == "aligned" else codes
+            assert np.array_equal(learned.twin_codes, target)
+        return [codes.tobytes() for codes, _ in found]
+
+    assert shown("aligned") == [item.codes.tobytes() for item in squats for _ in range(4)]
+    anyone = shown("unaligned")
+    assert len(set(anyone)) > 1 and anyone == shown("unaligned") != shown("unaligned", seed=1)
+    assert set(anyone) <= {item.codes.tobytes() for item in squats}
+    frames = library_frames(squats)
+    spread = [np.mean([pa_mpjpe(b, a).mean() for b in frames]) for a in frames]
+    assert set(shown("global")) == {squats[int(np.argmin(spread))].codes.tobytes()}
 
 
 def test_only_the_corrected_frames_are_learned(processor: PoiseProcessor) -> None:

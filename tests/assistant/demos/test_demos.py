@@ -1,5 +1,6 @@
 """The expert library on disk, the order of demonstrations, and playing one beside a learner."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from assistant.clip import PoseSequence
 from assistant.demos.library import POSES, TABLE, Demonstration, Library
-from assistant.demos.rank import rank
+from assistant.demos.rank import FEATURES, Ranking, rank, unsuitable
 from assistant.demos.replay import aligned_demonstration
 from assistant.engine.base import Prompt
 from assistant.errors import PoiseError
@@ -97,13 +98,23 @@ class FixedEngine:
 
 
 PROMPT = Prompt(render_messages("retrieval"), ModelInputs())
+STANDING = np.repeat(REST_POSE[None], 10, 0)
+
+
+def by(least: float = -np.inf, **weights: float) -> Ranking:
+    return Ranking({**dict.fromkeys(FEATURES, 0.0), **weights}, least)
+
+
+def ranked_by(ranking: Ranking, engine: FixedEngine, items: list[Demonstration], **motions):
+    both = {"learner": STANDING, "correction": STANDING, **motions}
+    return rank(engine, CONFIG, PROMPT, items, ranking=ranking, **both)
 
 
 def test_demonstrations_are_ranked_by_their_likelihood(library: Library) -> None:
     items = library.items[:3]  # unconditional -1.0, -1.1, -1.2
     length = 10 * 5 + 1
     engine = FixedEngine([-0.95 * length, -0.9 * length, -1.1 * length], items)
-    ranked = rank(engine, CONFIG, PROMPT, items)
+    ranked = ranked_by(by(log_likelihood=1.0), engine, items)
     assert engine.calls == 1  # the prefix is computed once
     assert [r.demonstration.demonstration_id for r in ranked] == [
         "expert-1",
@@ -116,14 +127,59 @@ def test_demonstrations_are_ranked_by_their_likelihood(library: Library) -> None
 
 def test_equal_demonstrations_stand_by_name(library: Library) -> None:
     items = [replace(library.items[0], demonstration_id=name) for name in ("c", "a", "b")]
-    ranked = rank(FixedEngine([-51.0] * 3, items), CONFIG, PROMPT, items)
+    ranked = ranked_by(by(log_likelihood=2.0), FixedEngine([-51.0] * 3, items), items)
     assert [r.demonstration.demonstration_id for r in ranked] == ["a", "b", "c"]
 
 
 def test_nothing_to_rank_asks_no_engine() -> None:
     engine = FixedEngine([], [])
-    assert rank(engine, CONFIG, PROMPT, []) == []
+    assert ranked_by(by(), engine, []) == []
     assert engine.calls == 0
+
+
+def test_nearness_and_likelihood_are_weighed_together(library: Library) -> None:
+    items = [replace(library.items[i], unconditional=-1.0) for i in range(3)]
+    length = 10 * 5 + 1
+    engine = FixedEngine([-2.0 * length, -1.0 * length, -1.5 * length], items)
+    near = items[0].joints[::3]  # the least likely one is just the correction
+    ranked = ranked_by(
+        by(log_likelihood=1.0, to_correction_mm=-1.0), engine, items, correction=near
+    )
+    assert ranked[0].demonstration is items[0]
+    assert ranked[0].to_correction_mm == pytest.approx(0.0, abs=1e-3)
+    assert ranked[0].to_learner_mm > 1
+    for each in ranked:
+        assert each.score == pytest.approx(each.log_likelihood - each.to_correction_mm)
+    ranked = ranked_by(
+        by(log_likelihood=1e3, to_correction_mm=-1.0), engine, items, correction=near
+    )
+    assert ranked[0].demonstration is items[1]
+
+
+def test_a_best_candidate_that_is_no_better_than_chance_is_not_suitable(library: Library) -> None:
+    items = library.items[:2]
+    ranked = ranked_by(by(log_likelihood=1.0), FixedEngine([-51.0, -102.0], items), items)
+    assert unsuitable(ranked, "bodyweight_squat", by(least=-1.01)) is None
+    reason = unsuitable(ranked, "bodyweight_squat", by(least=-1.0))
+    assert reason is not None and "No suitable demonstration" in reason and "best of 2" in reason
+    none = unsuitable([], "golf_swing", by())
+    assert none == "No suitable demonstration: the library holds none of golf swing."
+
+
+def test_a_checkpoint_may_bring_its_own_ranking(tmp_path: Path) -> None:
+    shipped = Ranking.load(tmp_path)
+    assert shipped == Ranking.load() and set(shipped.weights) == set(FEATURES)
+    assert shipped.fitted["performers"] > 1
+    own = {"weights": dict.fromkeys(FEATURES, 0.5), "least": -3.0}
+    (tmp_path / "ranking.json").write_text(json.dumps(own), "utf-8")
+    assert Ranking.load(tmp_path) == Ranking(own["weights"], -3.0)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"weights": {}, "least": 1}'])
+def test_a_damaged_ranking_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "ranking.json").write_text(text, "utf-8")
+    with pytest.raises(PoiseError, match="is damaged"):
+        Ranking.load(tmp_path)
 
 
 def motion(times: np.ndarray) -> np.ndarray:

@@ -62,7 +62,7 @@ def test_score_of_texts_and_of_more_than_one_chunk(engine, prompts, monkeypatch)
     ids = [engine.processor.text_ids(text) for text in texts]
     sums, counts = engine.score(prompts[0], texts)
     assert counts.tolist() == [len(each) for each in ids]
-    monkeypatch.setattr("assistant.engine.transformers_engine.SCORE_BATCH", 3)
+    monkeypatch.setattr("assistant.engine.transformers_engine.SCORE_TOKENS", 5)
     in_chunks, _ = engine.score(prompts[0], ids)
     assert in_chunks == pytest.approx(sums, abs=1e-3)
 

@@ -152,7 +152,9 @@ FEEDBACK: dict[str, Any] = {
             "start": 0.5,
             "end": 2.5,
             "log_likelihood": -1.234,
+            "score": -4.2,
             "pa_mpjpe_mm": 41.0,
+            "to_correction_mm": 39.0,
             "fixes": ["legs", "feet"],
         },
         {
@@ -160,10 +162,13 @@ FEEDBACK: dict[str, Any] = {
             "start": 0.2,
             "end": 2.2,
             "log_likelihood": -1.301,
+            "score": -4.9,
             "pa_mpjpe_mm": 44.5,
+            "to_correction_mm": 43.0,
             "fixes": ["legs"],
         },
     ],
+    "demonstration_reason": None,
     "correction": {
         "pose": "squat_side_gym.correction.npz",
         "start": 0.55,
@@ -173,6 +178,8 @@ FEEDBACK: dict[str, Any] = {
         "level_after": "Late Expert",
         "pa_mpjpe_to_learner_mm": 38.0,
         "bone_length_drift_mm": 0.7,
+        "joint_limit_violations": 0,
+        "joint_limit_frame_share": 0.0,
     },
     "provenance": {
         "model": "poise-mini",

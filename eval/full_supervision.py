@@ -1,0 +1,111 @@
+"""What coaching gains when an expert's demonstration or commentary is at hand (ExpertAF, full-sup).
+
+The same clips three times: as learners use it, with the gold demonstration in the prompt of the
+commentary, and with the true commentary before correction and retrieval. Both are privileged: they
+come from the simulated truth of the clip, and stand in rows of their own.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any, Final
+
+import numpy as np
+
+from assistant.coach import Coach
+from assistant.coach_result import CoachInput, CoachResult
+from assistant.pose.alignment import distances_to
+from eval import levels as lv
+from eval.corrections import ExpertWindows, correction_scores
+from eval.poses import window_joints
+from eval.statistics import PairedTest, mcnemar, paired_bootstrap
+from eval.summaries import Scores, summarise
+from eval.tables import markdown, number
+from eval.testset import TestClip
+from eval.variants import CoachVariant, coach_all
+
+LEARNER_ONLY, DEMONSTRATION, COMMENTARY = "learner only", "demonstration given", "commentary given"
+# What each given thing can change: F_t reads the demonstration, F_r and F_g the commentary.
+KEYS: Final[Mapping[str, Sequence[str]]] = {
+    DEMONSTRATION: ("level_accuracy", "fault_micro_f1"),
+    COMMENTARY: ("correction_mm", "retrieval_median_rank", "retrieval_mean_reciprocal_rank"),
+}
+
+
+def compare(coach: Coach, clips: Sequence[TestClip], *, seed: int = 0) -> dict[str, Any]:
+    """Rows by name: `n`, the keys that the given thing can change, and paired tests."""
+    given = [CoachInput(clip.sample_id, clip.pose, clip.views) for clip in clips]
+    alone = coach_all(coach, given, seed=seed)
+    quick = CoachVariant(coach, retrieve=False, correct=False)
+    shown = [
+        replace(item, demonstration=gold_demonstration(coach, clip, result))
+        for item, clip, result in zip(given, clips, alone, strict=True)
+    ]
+    told = [replace(item, commentary=clip.summary) for item, clip in zip(given, clips, strict=True)]
+    scores = {
+        LEARNER_ONLY: _scores(coach, clips, alone),
+        DEMONSTRATION: _scores(coach, clips, coach_all(quick, shown, seed=seed)),
+        COMMENTARY: _scores(coach, clips, coach_all(coach, told, seed=seed)),
+    }
+    found = {name: summarise(each) for name, each in scores.items()}
+    keys = ("n", *KEYS[DEMONSTRATION], *KEYS[COMMENTARY])
+    return {
+        "rows": {
+            name: {
+                key: values.get(key)
+                for key in keys
+                if name == LEARNER_ONLY or key == "n" or key in KEYS[name]
+            }
+            for name, values in found.items()
+        },
+        "tests": {name: asdict(test) for name, test in _tests(scores).items()},
+    }
+
+
+def gold_demonstration(coach: Coach, clip: TestClip, result: CoachResult) -> Any:
+    """The pose of the library item nearest to the twin in the clip's window; None if not judged."""
+    if result.frames is None:
+        return None
+    names, windows = ExpertWindows(coach.library).of(clip.activity)
+    goal = window_joints(clip.twin, result.frames.start)
+    best = names[int(distances_to(np.stack(windows), goal).argmin())]
+    return next(d.pose() for d in coach.library.items if d.demonstration_id == best)
+
+
+def table(found: Mapping[str, Any]) -> str:
+    """The rows as Markdown; what a given thing cannot change is left out."""
+    keys = list(found["rows"][LEARNER_ONLY])
+    rows = [
+        [name, *(number(values[key]) if key in values else "" for key in keys)]
+        for name, values in found["rows"].items()
+    ]
+    return markdown(["full supervision", *keys], rows)
+
+
+def _scores(coach: Coach, clips: Sequence[TestClip], results: Sequence[CoachResult]) -> Scores:
+    records = [result.feedback.to_json() for result in results]
+    return Scores(clips, records, correction_scores(coach, clips, results))
+
+
+def _tests(scores: Mapping[str, Scores]) -> dict[str, PairedTest]:
+    alone, shown, told = (scores[name] for name in (LEARNER_ONLY, DEMONSTRATION, COMMENTARY))
+    tests = {
+        "level_accuracy, demonstration given - learner only": mcnemar(
+            lv.correct(shown.predicted, shown.levels),
+            lv.correct(alone.predicted, alone.levels),
+            alone.performers,
+        )
+    }
+    pairs = [
+        (with_it, without, performer)
+        for with_it, without, performer in zip(
+            told.corrections, alone.corrections, alone.performers, strict=True
+        )
+        if with_it is not None and without is not None and with_it.faulty
+    ]
+    if pairs:
+        tests["correction_mm, commentary given - learner only"] = paired_bootstrap(
+            np.array([a.motions["correction"].frame_mm for a, _, _ in pairs]),
+            np.array([b.motions["correction"].frame_mm for _, b, _ in pairs]),
+            [performer for *_, performer in pairs],
+        )
+    return tests
