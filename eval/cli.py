@@ -51,6 +51,49 @@ def mini_test(
     seed: Seed = 0,
 ) -> None:
     """Levels, faults, corrections and retrieval on simulated performers that were never seen."""
+    from eval.testset import CONDITIONS
+
+    sets = {name: name for name in CONDITIONS}
+    _measure("mini-test", sets, model, cache, limit, condition_limit, ranked, real_poses,
+             contrastive, as_json, output, seed)  # fmt: skip
+
+
+@app.command("mini-test-shifted")
+def mini_test_shifted(
+    model: ModelFolder = None,
+    cache: Annotated[
+        Path, typer.Option(help="Where the test set lies or is made by `poise data drills`.")
+    ] = Path("runs/mini-test"),
+    limit: Annotated[int | None, typer.Option(help="Clips, balanced.")] = None,
+    ranked: Annotated[
+        int | None, typer.Option(help="Clips whose demonstrations are ranked, the slowest part.")
+    ] = None,
+    as_json: AsJson = False,
+    output: Output = None,
+    seed: Seed = 0,
+) -> None:
+    """The same on performers outside the training distribution, all figures and floors."""
+    from eval.testset import STANDARD
+
+    _measure("mini-test-shifted", {STANDARD: "shifted"}, model, cache, limit, None, ranked, None,
+             None, as_json, output, seed)  # fmt: skip
+
+
+def _measure(
+    name: str,
+    sets_of: dict[str, str],
+    model: Path | None,
+    cache: Path,
+    limit: int | None,
+    condition_limit: int | None,
+    ranked: int | None,
+    real_poses: Path | None,
+    contrastive: Path | None,
+    as_json: bool,
+    output: Path | None,
+    seed: int,
+) -> None:
+    """Run a suite of simulated clips; `sets_of` says which set plays which condition's part."""
     check_writable(output)
     from assistant.coach import Coach
     from assistant.demos.contrastive import DualEncoder
@@ -62,12 +105,12 @@ def mini_test(
     coach = Coach.from_pretrained(model)
     throws = [] if real_poses is None else read_clips(real_poses, *HELD_OUT_THROWS)
     sets = {}
-    for name, arguments in testset.CONDITIONS.items():
-        whole = testset.load(cache, name, arguments)
-        most = limit if name == testset.STANDARD or condition_limit is None else condition_limit
-        sets[name] = replace(whole, clips=testset.balanced(whole.clips, most))
+    for part, stored in sets_of.items():
+        whole = testset.load(cache, stored, testset.CONDITIONS[stored])
+        most = limit if part == testset.STANDARD or condition_limit is None else condition_limit
+        sets[part] = replace(whole, clips=testset.balanced(whole.clips, most))
     trees = testset.load(cache, testset.TRAINING, testset.TRAINING_SET)
-    with progress_bar("mini-test") as progress:
+    with progress_bar(name) as progress:
         result = suite.evaluate(
             coach,
             sets,
@@ -80,7 +123,8 @@ def mini_test(
             log=lambda text: print(text, file=sys.stderr),
             progress=progress,
         )
-    result["sets"] = {name: test_set.info for name, test_set in sets.items()}
+    result["suite"] = name
+    result["sets"] = {stored: sets[part].info for part, stored in sets_of.items()}
     finish(result, as_json, output, tables.mini_test_table(result))
     if not as_json:
         print(tables.texts_table(result))

@@ -9,10 +9,11 @@ from assistant.cli import main
 from eval.output import finish
 
 
+@pytest.mark.parametrize("suite", ["mini-test", "mini-test-shifted"])
 def test_a_missing_checkpoint_is_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    suite: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["eval", "mini-test", "--model", str(tmp_path)]) == 1
+    assert main(["eval", suite, "--model", str(tmp_path)]) == 1
     captured = capsys.readouterr()
     assert captured.err.startswith(f"poise: no checkpoint in {tmp_path}")
     assert captured.out == ""

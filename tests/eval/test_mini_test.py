@@ -74,3 +74,15 @@ def test_the_suite_gives_every_key_and_the_same_numbers_twice(
     assert main(command) == 0
     second = json.loads(capfd.readouterr().out)
     assert first == second
+
+    monkeypatch.setattr(testset, "CONDITIONS", {"shifted": (*FEW, "--seed", "6")})
+    command = ["eval", "mini-test-shifted", "--cache", str(tmp_path / "sets"), "--json"]
+    assert main([*command, "--limit", "4", "--ranked", "1"]) == 0
+    shifted = json.loads(capfd.readouterr().out)
+    assert set(KEYS) <= set(shifted)
+    assert (shifted["suite"], shifted["n"], list(shifted["sets"])) == (
+        "mini-test-shifted",
+        4,
+        ["shifted"],
+    )
+    assert shifted["conditions"] == {} and shifted["shuffled_inputs"]["video"] is None
