@@ -125,7 +125,9 @@ def test_it_coaches_a_clip(runs: tuple[Path, Path]) -> None:
     result = coach.coach(CoachInput("squat", squat()), activity="bodyweight_squat")
     record = result.feedback.to_json()
     validate(record)
-    assert record["judged"] and record["demonstrations"]
+    assert record["judged"]
+    # What so little training ranks first may be no better than chance; then the record says so.
+    assert bool(record["demonstrations"]) != bool(record["demonstration_reason"])
     assert record["correction"]["bone_length_drift_mm"] < 5
     again = coach.coach(CoachInput("squat", squat()), activity="bodyweight_squat")
     assert again.text == result.text
