@@ -28,7 +28,8 @@ from data_prep.drills.performer import sample_performer
 from data_prep.drills.simulate import simulate
 from training.clips import CLIPS_FILE, VIDEO_FILE
 
-pytestmark = pytest.mark.slow
+# The first test waits for two whole runs.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 TINY = (
     "threads=1",
@@ -148,6 +149,7 @@ def test_a_stage_alone_uses_what_the_others_wrote(runs: tuple[Path, Path]) -> No
         assert shipped(runs[1]) == before
 
 
+@pytest.mark.timeout(1500)  # it is several runs long
 def test_a_run_killed_at_random_moments_resumes_to_the_same_bytes(
     runs: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -159,7 +161,7 @@ def test_a_run_killed_at_random_moments_resumes_to_the_same_bytes(
         begun = (folder / WORK_FOLDER / "recipe.json").is_file()
         resume = ["--resume"] if begun else []
         # Later ones live longer, so that the longest stage comes to its end at last.
-        delays.append(rng.uniform(0.15, 0.4) * whole * (1 + len(delays) / 4))
+        delays.append(rng.uniform(0.15, 0.4) * whole * (1 + len(delays) / 2))
         with (tmp_path / "said.txt").open("w+") as said:
             process = subprocess.Popen(
                 command(folder, "loop.checkpoint_steps=1", *resume),
