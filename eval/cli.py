@@ -9,6 +9,7 @@ import typer
 
 from eval.calibration_cli import calibration
 from eval.dialogues_cli import chat_questions
+from eval.humans_cli import app as humans
 from eval.output import check_writable, finish
 from eval.proficiency_controls_cli import proficiency_controls
 from eval.score_cli import bertscore_baseline, compare, score
@@ -236,6 +237,7 @@ app.command("score")(score)
 app.command("compare")(compare)
 app.command("submit")(submit)
 app.command("bertscore-baseline")(bertscore_baseline)
+app.add_typer(humans, name="humans")
 
 # Throws 0 to 19 may be looked at while the drill is designed.
 HELD_OUT_THROWS = (20, 59)

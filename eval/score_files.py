@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -45,7 +45,7 @@ def read_aligned(predictions: Path, references: Path) -> Aligned:
     Raises:
         PoiseError: a line that is no object with an id, an id twice, or ids of one file only.
     """
-    said, true = _read(predictions, "predictions"), _read(references, "references")
+    said, true = read_rows(predictions, "predictions"), read_rows(references, "references")
     missing, unknown = [i for i in true if i not in said], [i for i in said if i not in true]
     if missing or unknown:
         parts = [
@@ -59,10 +59,10 @@ def read_aligned(predictions: Path, references: Path) -> Aligned:
             expected="the same ids in both; a clip without an answer is a line with its id alone",
         )
     return Aligned(
-        [_with_answer(said[i]) for i in true],
+        [with_answer(said[i]) for i in true],
         [_with_texts(row) for row in true.values()],
         (predictions.parent, references.parent),
-        (_sha256(predictions), _sha256(references)),
+        (file_sha256(predictions), file_sha256(references)),
     )
 
 
@@ -102,7 +102,18 @@ def read_regions(row: Row) -> list[str]:
     return items
 
 
-def _read(path: Path, what: str) -> dict[str, dict[str, Any]]:
+def read_rows(
+    path: Path, what: str, id_of: Callable[[Row], Any] = lambda row: row.get("id")
+) -> dict[str, dict[str, Any]]:
+    """The objects of a JSONL file by their ids.
+
+    Args:
+        what: the file's kind, for messages.
+        id_of: where a row's id stands; None for a row without one.
+
+    Raises:
+        PoiseError: no file, no JSON, a line that is no object with an id, or an id twice.
+    """
     check_file(path, what, "a JSONL file with one object a clip")
     rows: dict[str, dict[str, Any]] = {}
     for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
@@ -112,19 +123,21 @@ def _read(path: Path, what: str) -> dict[str, dict[str, Any]]:
             row = json.loads(line)
         except json.JSONDecodeError as fault:
             raise PoiseError(f"no JSON in line {number} of {path}", got=str(fault)) from None
-        if not isinstance(row, dict) or row.get("id") is None:
+        name = id_of(row) if isinstance(row, dict) else None
+        if name is None:
             raise PoiseError(
                 f"line {number} of {path} cannot be aligned", expected="an object with an id"
             )
-        if str(row["id"]) in rows:
-            raise PoiseError(f"id {row['id']!r} stands twice in {path}", got=f"line {number}")
-        rows[str(row["id"])] = row
+        if str(name) in rows:
+            raise PoiseError(f"id {name!r} stands twice in {path}", got=f"line {number}")
+        rows[str(name)] = row
     if not rows:
         raise PoiseError(f"nothing to score in {path}", expected="one object a line")
     return rows
 
 
-def _with_answer(row: dict[str, Any]) -> dict[str, Any]:
+def with_answer(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with `answer`, where it has one, read into level, text, regions and remarks."""
     if not isinstance(row.get("answer"), str):
         return row
     parsed = parse_feedback(row["answer"])
@@ -143,7 +156,8 @@ def _with_texts(row: dict[str, Any]) -> dict[str, Any]:
     return row | {"texts": [row["text"]]}
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """The file's SHA-256 in hexadecimal digits."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
