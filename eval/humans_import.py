@@ -168,7 +168,7 @@ def _question(
 
 def _system(values: np.ndarray, clusters: Sequence[str], seed: int) -> dict[str, Any]:
     means, rows = _means(values)
-    found = {"mean": None, "interval": None, "n_samples": len(rows)}
+    found: dict[str, Any] = {"mean": None, "interval": None, "n_samples": len(rows)}
     if len(rows):
         interval = bootstrap(means, [clusters[row] for row in rows], seed=seed)
         found |= {"mean": interval.value, "interval": [interval.low, interval.high]}
@@ -235,18 +235,19 @@ def _read_sheet(
             remedy="give the key that was written with its sheets",
         )
     sheet, rows = got.get("sheet"), got.get("ratings")
-    if sheet not in range(1, key["sheets"] + 1) or not isinstance(rows, list):
+    if (
+        not isinstance(sheet, int)
+        or sheet not in range(1, key["sheets"] + 1)
+        or not isinstance(rows, list)
+    ):
         raise PoiseError(
             f"no ratings of a sheet in {path}", expected=f"a sheet from 1 to {key['sheets']}"
         )
     found: dict[tuple[str, str], int | None] = {}
     for row in rows:
-        item, question, value = (
-            (row.get(name) for name in ("item", "question", "value"))
-            if isinstance(row, dict)
-            else (None, None, None)
-        )
-        if str(item) not in key["items"] or question not in key["questions"]:
+        row = row if isinstance(row, dict) else {}
+        item, question, value = str(row.get("item")), str(row.get("question")), row.get("value")
+        if item not in key["items"] or question not in key["questions"]:
             raise PoiseError(f"an answer in {path} to nothing asked", got=f"{item}, {question}")
         if (item, question) in found:
             raise PoiseError(f"an answer twice in {path}", got=f"{item}, {question}")
@@ -257,7 +258,7 @@ def _read_sheet(
                 expected=f"{SCALE[0]} to {SCALE[-1]}, or null for can't tell",
             )
         found[item, question] = value
-    return int(sheet), found
+    return sheet, found
 
 
 def _read_json(path: Path, what: str) -> dict[str, Any]:
