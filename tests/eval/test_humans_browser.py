@@ -93,6 +93,7 @@ def test_rate_by_mouse_and_keyboard_close_go_on_download_and_import(open_page, s
     page.locator("#next").focus()
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.textContent") == "Clip 2 of 3"
+    page.wait_for_timeout(1000)  # Chromium writes what is stored a little later
     page.close()
 
     page = open_page(path)  # the same browser later
