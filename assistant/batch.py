@@ -44,6 +44,7 @@ class BatchSettings:
         gaze: read the samples' gaze where they have it.
         corrections: folder for the corrected motions; None leaves them out.
         pose_model: a MediaPipe `.task` file, for clips without a pose.
+        views: the only films that may be read, of those that a sample has; None: all of them.
     """
 
     dataset: str
@@ -55,6 +56,7 @@ class BatchSettings:
     gaze: bool = False
     corrections: str | None = None
     pose_model: str | None = None
+    views: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -137,13 +139,16 @@ class BatchWorker:
             record = result.feedback.to_json()
             if resolved.quality is not None:
                 record["provenance"]["triangulation"] = resolved.quality.to_json()
-            self._keep_correction(result, record)
+            self._keep(result, record)
             validate(record)
             records.append(record)
         return records
 
-    def _keep_correction(self, result: "CoachResult", record: dict[str, Any]) -> None:
-        """Write the corrected motion, where wanted; `record` is told where it lies."""
+    def _keep(self, result: "CoachResult", record: dict[str, Any]) -> None:
+        """Write the corrected motion, where wanted; `record` is told where it lies.
+
+        Suites keep more of a result here.
+        """
         from assistant.pose.read import write_pose
 
         if self._settings.corrections is None or result.correction is None:
@@ -164,7 +169,12 @@ class BatchWorker:
         from assistant.proficiency.streams import Stream
 
         folder = Path(self._settings.dataset)
-        films = {view: folder / path for view, path in (sample["views"] or {}).items()}
+        allowed = self._settings.views
+        films = {
+            view: folder / path
+            for view, path in (sample["views"] or {}).items()
+            if allowed is None or view in allowed
+        }
         for film in films.values():
             check_video(film)
         start = 0.0 if sample["span"] is None else float(sample["span"][0])

@@ -1,0 +1,69 @@
+"""`poise eval egoexo4d-proficiency`: suites on datasets of one's own download."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eval.output import check_writable, finish
+
+Dataset = Annotated[Path, typer.Argument(help="As `poise data egoexo4d` or `pair` wrote it.")]
+Model = Annotated[Path | None, typer.Option(help="Folder of another checkpoint.")]
+Engine = Annotated[str, typer.Option(help="What runs its language model.")]
+Split = Annotated[str, typer.Option(help="Of the dataset.")]
+Activity = Annotated[str | None, typer.Option(help="Judge all clips as this.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Clips at most, the first ones.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Output = Annotated[Path | None, typer.Option("-o", "--output", help="Also write the JSON here.")]
+Seed = Annotated[int, typer.Option(help="Of the engine, the shuffled floors and the intervals.")]
+
+
+class Views(StrEnum):
+    """View subsets of the benchmark's tables."""
+
+    EGO = "ego"
+    EXOS = "exos"
+    ALL = "all"
+
+
+def egoexo4d_proficiency(
+    dataset: Dataset,
+    split: Split = "val",
+    views: Annotated[
+        Views | None, typer.Option(help="Only this view subset; default: each of them.")
+    ] = None,
+    model: Model = None,
+    engine: Engine = "transformers",
+    activity: Activity = None,
+    gaze: Annotated[
+        bool, typer.Option("--gaze", help="Read gaze too, which the benchmark forbids.")
+    ] = False,
+    limit: Limit = None,
+    as_json: AsJson = False,
+    output: Output = None,
+    seed: Seed = 0,
+) -> None:
+    """Levels of the takes of Ego-Exo4D's demonstrator benchmark, by view subset and scenario."""
+    check_writable(output)
+    from assistant.coach import Coach
+    from assistant.progress import progress_bar
+    from eval import proficiency_suite as suite
+    from eval import suite_tables
+    from eval.variants import CoachVariant
+
+    coach = Coach.from_pretrained(model, engine=engine)
+    coach.check_activity(activity)
+    with progress_bar("egoexo4d-proficiency") as progress:
+        result = suite.evaluate(
+            CoachVariant(coach, retrieve=False, correct=False),
+            dataset,
+            split=split,
+            subsets=tuple(suite.SUBSETS) if views is None else (views.value,),
+            activity=activity,
+            gaze=gaze,
+            limit=limit,
+            seed=seed,
+            progress=progress,
+        )
+    finish(result, as_json, output, suite_tables.proficiency_tables(result))

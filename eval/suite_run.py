@@ -1,0 +1,137 @@
+"""Samples of a dataset coached for a suite: what it needs of every clip, and failures by name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from assistant.batch import BatchSettings, BatchWorker
+from assistant.progress import Progress
+from assistant.tasks.window import WindowFrames
+
+if TYPE_CHECKING:
+    from assistant.coach import Coach
+    from assistant.coach_result import CoachResult
+
+BATCH: Final = 16
+# The demonstrator benchmark of Ego-Exo4D allows video (and poses estimated from it) alone.
+FORBIDDEN: Final = ("gaze", "audio", "text", "commentary")
+
+
+@dataclass(frozen=True)
+class Coached:
+    """What a suite keeps of a clip.
+
+    Attributes:
+        sample_id: of the dataset.
+        record: feedback as `poise coach --json` gives it; None where the clip failed.
+        reason: why it failed, or why it was not judged; "" for a judged clip.
+        answer: the generated answer, label and commentary; None unless judged.
+        frames: the learner's correction window; corrected: [10, 17, 3] in it.
+        ranking: ids of the demonstrations, best first.
+    """
+
+    sample_id: str
+    record: dict[str, Any] | None
+    reason: str = ""
+    answer: str | None = None
+    frames: WindowFrames | None = field(default=None, repr=False)
+    corrected: np.ndarray | None = field(default=None, repr=False)
+    ranking: tuple[str, ...] = ()
+
+    @property
+    def proficiency(self) -> dict[str, Any] | None:
+        """Level and probabilities; None unless judged."""
+        return None if self.record is None else self.record["proficiency"]
+
+
+class SuiteWorker(BatchWorker):
+    """The worker of `poise batch`, which keeps the motions and rankings of its results too."""
+
+    def __init__(self, settings: BatchSettings, coach: "Coach") -> None:
+        super().__init__(settings, coach)
+        self._results: dict[str, CoachResult] = {}
+
+    def _keep(self, result: "CoachResult", record: dict[str, Any]) -> None:
+        self._results[record["clip"]["id"]] = result
+
+    def coached(self, rows: Sequence[int]) -> list[Coached]:
+        """Coach some rows together."""
+        outcomes = self(rows)
+        found = []
+        for outcome in outcomes:
+            result = self._results.get(outcome.sample_id)
+            if outcome.record is None or result is None:
+                found.append(Coached(outcome.sample_id, None, outcome.reason))
+                continue
+            found.append(
+                Coached(
+                    outcome.sample_id,
+                    outcome.record,
+                    outcome.record["abstain_reason"] or "",
+                    result.text,
+                    result.frames,
+                    result.corrected,
+                    tuple(entry.demonstration.demonstration_id for entry in result.ranked),
+                )
+            )
+        self._results.clear()
+        return found
+
+
+def coach_rows(
+    coach: "Coach",
+    folder: Path,
+    rows: Sequence[int],
+    *,
+    activity: str | None = None,
+    views: tuple[str, ...] | None = None,
+    gaze: bool = False,
+    seed: int = 0,
+    progress: Progress = lambda done, total: None,
+) -> list[Coached]:
+    """Coach rows of a dataset in batches; a clip that fails takes no other with it.
+
+    Args:
+        activity: judge all as this; None finds it out.
+        views: the only films that are read; None: all.
+    """
+    settings = BatchSettings(
+        dataset=str(folder.resolve()),
+        model=None,
+        model_sha256=coach.identity["model_sha256"],
+        engine=coach.engine.name,
+        activity=activity,
+        seed=seed,
+        gaze=gaze,
+        views=views,
+    )
+    worker = SuiteWorker(settings, coach)
+    found: list[Coached] = []
+    for begin in range(0, len(rows), BATCH):
+        found += worker.coached(rows[begin : begin + BATCH])
+        progress(len(found), len(rows))
+    return found
+
+
+def counts(found: Sequence[Coached]) -> dict[str, int]:
+    """How many were asked, done (coached without a fault), judged and failed."""
+    done = sum(clip.record is not None for clip in found)
+    judged = sum(clip.proficiency is not None for clip in found)
+    return {"asked": len(found), "done": done, "judged": judged, "failed": len(found) - done}
+
+
+def failures(found: Sequence[Coached]) -> list[dict[str, str]]:
+    """Which clips failed, and why."""
+    return [{"id": c.sample_id, "reason": c.reason} for c in found if c.record is None]
+
+
+def inputs_used(found: Sequence[Coached]) -> dict[str, int]:
+    """Input to the number of clips whose answer rests on it."""
+    used: dict[str, int] = {}
+    for clip in found:
+        for name in clip.record["provenance"]["inputs_used"] if clip.record else ():
+            used[name] = used.get(name, 0) + 1
+    return dict(sorted(used.items()))
