@@ -10,6 +10,7 @@ import typer
 from eval.calibration_cli import calibration
 from eval.dialogues_cli import chat_questions
 from eval.output import check_writable, finish
+from eval.paper_tables_cli import tables
 from eval.proficiency_controls_cli import proficiency_controls
 from eval.score_cli import bertscore_baseline, compare, score
 from eval.submit_cli import submit
@@ -235,6 +236,7 @@ app.command("proficiency-controls")(proficiency_controls)
 app.command("score")(score)
 app.command("compare")(compare)
 app.command("submit")(submit)
+app.command("tables")(tables)
 app.command("bertscore-baseline")(bertscore_baseline)
 
 # Throws 0 to 19 may be looked at while the drill is designed.
