@@ -246,8 +246,8 @@ def page(names: Sequence[str], stored: Stored) -> str:
         "# The papers' tables\n\n"
         "Written by `poise eval tables --markdown docs/paper_tables.md` from the stored results\n"
         "(docs/results). Figures of ours are means with 95% intervals over performers, or ranges\n"
-        "over seeds. An override is a setting of `poise train ablation` ([how](training.md)); all of\n"
-        f"ProfVLM's rows take also `{common}`."
+        "over seeds. An override is a setting of `poise train ablation` ([how](training.md)); all\n"
+        f"of ProfVLM's rows take also `{common}`."
     )
     return "\n\n".join([head, *(section(name, stored) for name in names)]) + "\n"
 
