@@ -12,6 +12,7 @@ from eval.dataset_suites_cli import egoexo4d_proficiency
 from eval.dialogues_cli import chat_questions
 from eval.humans_cli import app as humans
 from eval.output import check_writable, finish
+from eval.paper_tables_cli import tables
 from eval.proficiency_controls_cli import proficiency_controls
 from eval.score_cli import bertscore_baseline, compare, score
 from eval.submit_cli import submit
@@ -238,6 +239,7 @@ app.command("proficiency-controls")(proficiency_controls)
 app.command("score")(score)
 app.command("compare")(compare)
 app.command("submit")(submit)
+app.command("tables")(tables)
 app.command("bertscore-baseline")(bertscore_baseline)
 app.add_typer(humans, name="humans")
 

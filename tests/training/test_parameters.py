@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -31,6 +32,11 @@ def test_profvlms_table_6_stands_beside_what_the_paper_prints(profvlm: dict) -> 
                      "AGP + gating + norm": 5.25}  # fmt: skip
     printed = [row["printed"] / 1e6 for row in rows.values()]
     assert printed == pytest.approx([2.2, 4.2, 5.3, 5.3])
+
+
+def test_the_stored_counts_of_the_papers_tables_are_these(profvlm: dict) -> None:
+    stored = Path(__file__).parents[2] / "docs/results/profvlm_parameters.json"
+    assert json.loads(stored.read_text("utf-8")) == profvlm
 
 
 def test_every_component_has_a_row_and_the_sums_are_theirs(profvlm: dict) -> None:
