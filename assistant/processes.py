@@ -1,11 +1,30 @@
-"""Worker processes that never outlive the process that started them."""
+"""Work over processes that never outlive the one that started them."""
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import connection, get_context, parent_process
-from typing import Any
+from typing import Any, TypeVar
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+def spread(
+    work: Callable[[Job], Result], jobs: Sequence[Job], workers: int, *, chunk: int = 1
+) -> Iterator[Result]:
+    """Results in the order of the jobs: from this process where one is enough, else from a pool.
+
+    Args:
+        work: importable by name; workers: processes at most; chunk: jobs handed over at once.
+    """
+    workers = min(workers, len(jobs))
+    if workers <= 1:
+        yield from map(work, jobs)
+        return
+    with worker_pool(workers) as pool:
+        yield from pool.map(work, jobs, chunksize=chunk)
 
 
 def worker_pool(

@@ -9,6 +9,7 @@ import typer
 
 from assistant.checkpoint import Checkpoint
 from assistant.errors import PoiseError
+from eval.options import AsJson, ModelFolder, Output
 from eval.output import check_writable, finish
 
 
@@ -16,14 +17,12 @@ def calibration(
     performers: Annotated[int, typer.Option(help="People, all of the test split.", min=1)] = 60,
     clips: Annotated[int, typer.Option(help="Clips of each.", min=1)] = 8,
     seed: Annotated[int, typer.Option(help="Of the performers and the intervals.")] = 7104,
-    model: Annotated[Path | None, typer.Option(help="Folder of another checkpoint.")] = None,
+    model: ModelFolder = None,
     cache: Annotated[Path, typer.Option(help="Where the clips lie or are made.")] = Path(
         "runs/calibration"
     ),
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Also write the JSON here.")
-    ] = None,
+    as_json: AsJson = False,
+    output: Output = None,
     picture: Annotated[
         Path | None, typer.Option(help="Draw reliability and abstention into this PNG.")
     ] = None,

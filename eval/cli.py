@@ -11,6 +11,7 @@ from eval.calibration_cli import calibration
 from eval.dataset_suites_cli import egoexo4d_proficiency
 from eval.dialogues_cli import chat_questions
 from eval.humans_cli import app as humans
+from eval.options import AsJson, ModelFolder, Output
 from eval.output import check_writable, finish
 from eval.paper_tables_cli import tables
 from eval.proficiency_controls_cli import proficiency_controls
@@ -19,10 +20,16 @@ from eval.submit_cli import submit
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
-ModelFolder = Annotated[Path | None, typer.Option(help="Folder of another checkpoint.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
-Output = Annotated[Path | None, typer.Option("-o", "--output", help="Also write the JSON here.")]
+Cache = Annotated[
+    Path, typer.Option(help="Where the simulated sets lie or are made by `poise data drills`.")
+]
+Ranked = Annotated[
+    int | None, typer.Option(help="Clips whose demonstrations are ranked, the slowest part.")
+]
 Seed = Annotated[int, typer.Option(help="Of shuffles, noise and intervals.")]
+
+
+SETS = Path("runs/mini-test")
 
 
 @app.callback()
@@ -33,16 +40,12 @@ def suites() -> None:
 @app.command("mini-test")
 def mini_test(
     model: ModelFolder = None,
-    cache: Annotated[
-        Path, typer.Option(help="Where the test set lies or is made by `poise data drills`.")
-    ] = Path("runs/mini-test"),
+    cache: Cache = SETS,
     limit: Annotated[int | None, typer.Option(help="Clips of each set, balanced.")] = None,
     condition_limit: Annotated[
         int | None, typer.Option(help="Clips of each further condition and shuffle, balanced.")
     ] = None,
-    ranked: Annotated[
-        int | None, typer.Option(help="Clips whose demonstrations are ranked, the slowest part.")
-    ] = None,
+    ranked: Ranked = None,
     real_poses: Annotated[
         Path | None, typer.Option(help="Real poses on which the pose tokenizer is measured too.")
     ] = None,
@@ -64,13 +67,9 @@ def mini_test(
 @app.command("mini-test-shifted")
 def mini_test_shifted(
     model: ModelFolder = None,
-    cache: Annotated[
-        Path, typer.Option(help="Where the test set lies or is made by `poise data drills`.")
-    ] = Path("runs/mini-test"),
+    cache: Cache = SETS,
     limit: Annotated[int | None, typer.Option(help="Clips, balanced.")] = None,
-    ranked: Annotated[
-        int | None, typer.Option(help="Clips whose demonstrations are ranked, the slowest part.")
-    ] = None,
+    ranked: Ranked = None,
     as_json: AsJson = False,
     output: Output = None,
     seed: Seed = 0,
@@ -165,9 +164,7 @@ def real_poses(
 @app.command("full-supervision")
 def full_supervision(
     model: ModelFolder = None,
-    cache: Annotated[
-        Path, typer.Option(help="Where the test set lies or is made by `poise data drills`.")
-    ] = Path("runs/mini-test"),
+    cache: Cache = SETS,
     limit: Annotated[int | None, typer.Option(help="Clips, balanced.")] = None,
     as_json: AsJson = False,
     output: Output = None,
@@ -190,9 +187,7 @@ def full_supervision(
 @app.command("ranking")
 def fit_ranking(
     model: ModelFolder = None,
-    cache: Annotated[Path, typer.Option(help="Where the validation clips lie or are made.")] = Path(
-        "runs/mini-test"
-    ),
+    cache: Cache = SETS,
     limit: Annotated[int | None, typer.Option(help="Clips, balanced.")] = None,
     as_json: AsJson = False,
     output: Output = None,

@@ -6,16 +6,13 @@ from typing import Annotated
 
 import typer
 
+from eval.options import AsJson, EngineName, ModelFolder, Output
 from eval.output import check_writable, finish
 
 Dataset = Annotated[Path, typer.Argument(help="As `poise data egoexo4d` or `pair` wrote it.")]
-Model = Annotated[Path | None, typer.Option(help="Folder of another checkpoint.")]
-Engine = Annotated[str, typer.Option(help="What runs its language model.")]
 Split = Annotated[str, typer.Option(help="Of the dataset.")]
 Activity = Annotated[str | None, typer.Option(help="Judge all clips as this.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Clips at most, the first ones.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
-Output = Annotated[Path | None, typer.Option("-o", "--output", help="Also write the JSON here.")]
 Seed = Annotated[int, typer.Option(help="Of the engine, the shuffled floors and the intervals.")]
 
 
@@ -33,8 +30,8 @@ def egoexo4d_proficiency(
     views: Annotated[
         Views | None, typer.Option(help="Only this view subset; default: each of them.")
     ] = None,
-    model: Model = None,
-    engine: Engine = "transformers",
+    model: ModelFolder = None,
+    engine: EngineName = "transformers",
     activity: Activity = None,
     gaze: Annotated[
         bool, typer.Option("--gaze", help="Read gaze too, which the benchmark forbids.")

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
+from eval.options import AsJson, ModelFolder, Output
 from eval.output import check_writable, finish
 
 # Other performers than those of any training or test set.
@@ -19,14 +20,12 @@ def chat_questions(
         int | None, typer.Option(help="Every how many-th question so that about so many remain.")
     ] = None,
     tried: Annotated[int, typer.Option(help="Clips an activity to find a pair among.", min=2)] = 8,
-    model: Annotated[Path | None, typer.Option(help="Folder of another checkpoint.")] = None,
+    model: ModelFolder = None,
     cache: Annotated[Path, typer.Option(help="Where the clips lie or are made.")] = Path(
         "runs/chat-questions"
     ),
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Also write the JSON here.")
-    ] = None,
+    as_json: AsJson = False,
+    output: Output = None,
     seed: Annotated[int, typer.Option(help="Of exchanges and intervals.")] = 0,
 ) -> None:
     """Share of coaching questions answered on the asked subject, with floors."""

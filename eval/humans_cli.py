@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from assistant.errors import PoiseError
+from eval.options import AsJson, Output
 from eval.output import check_writable, finish
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
@@ -75,10 +76,8 @@ def export(
 def import_ratings(
     ratings: Annotated[list[Path], typer.Argument(metavar="RATINGS.json...")],
     key: Annotated[Path, typer.Option(help="The key that `export` wrote.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Also write the JSON here.")
-    ] = None,
+    as_json: AsJson = False,
+    output: Output = None,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
 ) -> None:
     """Means with intervals, paired tests and the raters' agreement, from downloaded ratings."""

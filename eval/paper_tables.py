@@ -4,8 +4,9 @@
 what the papers print. A row without a stored result says what would make it, or why nothing can.
 """
 
+import csv
+import io
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +17,6 @@ from typing import Any, Final
 import yaml
 
 from assistant.errors import PoiseError
-from assistant.files import replace_whole
 from eval.published import NONE, published
 from eval.tables import markdown
 
@@ -268,26 +268,6 @@ def csv_files(names: Sequence[str], stored: Stored) -> Iterator[tuple[str, str]]
     """File name and text: one file a block, so that no file holds both kinds."""
     for name in names:
         for kind, (header, rows) in blocks(name, stored).items():
-            lines = [",".join(map(_quoted, line)) for line in (header, *rows)]
-            yield f"{name}.{kind}.csv", "\n".join(lines) + "\n"
-
-
-def _quoted(cell: str) -> str:
-    return '"' + cell.replace('"', '""') + '"' if re.search(r'[",\n]', cell) else cell
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file whole.
-
-    Raises:
-        PoiseError: it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_whole(path, text)
-    except OSError as fault:
-        raise PoiseError(
-            f"cannot write {path}",
-            got=fault.strerror or str(fault),
-            remedy="give a place that can be written",
-        ) from fault
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\n").writerows((header, *rows))
+            yield f"{name}.{kind}.csv", text.getvalue()

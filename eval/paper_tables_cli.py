@@ -6,6 +6,10 @@ from typing import Annotated
 
 import typer
 
+from assistant.files import write_text
+from eval.options import AsJson
+from eval.output import check_writable
+
 
 def tables(
     table: Annotated[str | None, typer.Option(help="One table, such as profvlm-3.")] = None,
@@ -17,16 +21,18 @@ def tables(
         typer.Option(help="Also write TABLE.measured.csv and TABLE.published.csv here."),
     ] = None,
     markdown: Annotated[Path | None, typer.Option(help="Also write the page here.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """The papers' tables: our rows on simulated drills, published ones in blocks of their own."""
     from eval import paper_tables as pt
 
     stored, names = pt.Stored(results), pt.chosen(table)
+    check_writable(markdown)
+    check_writable(None if csv is None else csv / "TABLE.measured.csv")
     text = pt.page(names, stored)
     if markdown is not None:
-        pt.write(markdown, text)
+        write_text(markdown, text)
     if csv is not None:
         for name, content in pt.csv_files(names, stored):
-            pt.write(csv / name, content)
+            write_text(csv / name, content)
     print(json.dumps(pt.as_object(names, stored), sort_keys=True) if as_json else text.rstrip())

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from assistant.errors import PoiseError
+from eval.options import AsJson, Output
 from eval.output import check_writable, finish
 
 
@@ -27,10 +28,8 @@ def proficiency_controls(
         bool, typer.Option("--stored", help="Train nothing; print the stored results.")
     ] = False,
     page: Annotated[Path | None, typer.Option(help="Also write the tables as this page.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Also write the JSON here.")
-    ] = None,
+    as_json: AsJson = False,
+    output: Output = None,
 ) -> None:
     """Both proficiency papers' ablations on drills, each row beside its floors."""
     from eval.controls_report import stored as read_stored

@@ -9,6 +9,7 @@ import typer
 
 from assistant.errors import PoiseError
 from assistant.files import write_text
+from eval.options import AsJson, Output
 from eval.output import check_writable, finish
 
 
@@ -32,10 +33,8 @@ def score(
         str | None, typer.Option(help="OpenAI-compatible endpoint that judges the two rubrics.")
     ] = None,
     judge_model: Annotated[str | None, typer.Option(help="Its model.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Also write the JSON here.")
-    ] = None,
+    as_json: AsJson = False,
+    output: Output = None,
     seed: Annotated[int, typer.Option(help="Of the shuffled floors and intervals.")] = 0,
 ) -> None:
     """Score anybody's predictions, one JSON object a clip, aligned by id; floors beside."""
@@ -71,10 +70,8 @@ def score(
 def compare(
     a: Annotated[Path, typer.Argument(metavar="A.json")],
     b: Annotated[Path, typer.Argument(metavar="B.json")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Also write the JSON here.")
-    ] = None,
+    as_json: AsJson = False,
+    output: Output = None,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
 ) -> None:
     """Paired tests, with intervals, between two results over the same samples."""
@@ -100,7 +97,7 @@ def bertscore_baseline(
     ),
     pairs: Annotated[int, typer.Option(help="Random pairs of sentences.")] = 2000,
     seed: Annotated[int, typer.Option(help="Of the pairs.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure what unrelated sentences score by BERTScore, which rescales its scores."""
     check_writable(output)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from eval.options import AsJson, EngineName, ModelFolder
 from eval.output import check_writable
 
 
@@ -18,10 +19,10 @@ def submit(
     videos: Annotated[
         Path | None, typer.Option(help="The benchmark's list of videos, whose order is kept.")
     ] = None,
-    model: Annotated[Path | None, typer.Option(help="Folder of another checkpoint.")] = None,
-    engine: Annotated[str, typer.Option(help="What runs its language model.")] = "transformers",
+    model: ModelFolder = None,
+    engine: EngineName = "transformers",
     split: Annotated[str | None, typer.Option(help="Of the dataset; default: all.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    as_json: AsJson = False,
     seed: Annotated[int, typer.Option(help="Of the engine.")] = 0,
 ) -> None:
     """Write and check both submissions to the demonstrator proficiency benchmark."""

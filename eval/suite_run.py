@@ -1,15 +1,12 @@
 """Samples of a dataset coached for a suite: what it needs of every clip, and failures by name."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from assistant.batch import BatchSettings, BatchWorker
 from assistant.progress import Progress
-from assistant.tasks.window import WindowFrames
 
 if TYPE_CHECKING:
     from assistant.coach import Coach
@@ -29,17 +26,12 @@ class Coached:
         record: feedback as `poise coach --json` gives it; None where the clip failed.
         reason: why it failed, or why it was not judged; "" for a judged clip.
         answer: the generated answer, label and commentary; None unless judged.
-        frames: the learner's correction window; corrected: [10, 17, 3] in it.
-        ranking: ids of the demonstrations, best first.
     """
 
     sample_id: str
     record: dict[str, Any] | None
     reason: str = ""
     answer: str | None = None
-    frames: WindowFrames | None = field(default=None, repr=False)
-    corrected: np.ndarray | None = field(default=None, repr=False)
-    ranking: tuple[str, ...] = ()
 
     @property
     def proficiency(self) -> dict[str, Any] | None:
@@ -48,22 +40,21 @@ class Coached:
 
 
 class SuiteWorker(BatchWorker):
-    """The worker of `poise batch`, which keeps the motions and rankings of its results too."""
+    """The worker of `poise batch`, which keeps the generated answers too."""
 
     def __init__(self, settings: BatchSettings, coach: "Coach") -> None:
         super().__init__(settings, coach)
-        self._results: dict[str, CoachResult] = {}
+        self._answers: dict[str, str | None] = {}
 
     def _keep(self, result: "CoachResult", record: dict[str, Any]) -> None:
-        self._results[record["clip"]["id"]] = result
+        self._answers[record["clip"]["id"]] = result.text
 
     def coached(self, rows: Sequence[int]) -> list[Coached]:
         """Coach some rows together."""
         outcomes = self(rows)
         found = []
         for outcome in outcomes:
-            result = self._results.get(outcome.sample_id)
-            if outcome.record is None or result is None:
+            if outcome.record is None:
                 found.append(Coached(outcome.sample_id, None, outcome.reason))
                 continue
             found.append(
@@ -71,13 +62,10 @@ class SuiteWorker(BatchWorker):
                     outcome.sample_id,
                     outcome.record,
                     outcome.record["abstain_reason"] or "",
-                    result.text,
-                    result.frames,
-                    result.corrected,
-                    tuple(entry.demonstration.demonstration_id for entry in result.ranked),
+                    self._answers[outcome.sample_id],
                 )
             )
-        self._results.clear()
+        self._answers.clear()
         return found
 
 

@@ -1,8 +1,9 @@
 """Test tiers: what a machine cannot run is skipped with its reason; --no-skips fails the rest."""
 
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,6 +82,33 @@ def beam_take(shared_data: Path):  # type: ignore[no-untyped-def]
     views = {f"exo{i}": folder / f"multiview_cam0{i}.mp4" for i in range(1, 5)}
     cameras = load_cameras(load_clip(None, views, None), folder / "multiview_calibration.qca.txt")
     return triangulate_views(detect_views(views), cameras)
+
+
+CHROMIUM = next(
+    (p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None
+)
+# Nothing of the browser itself may ask for anything on the network.
+CHROMIUM_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium under playwright; its tests carry the marker `browser`."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_FLAGS))
+        yield chromium
+        chromium.close()
 
 
 CODES = 16

@@ -27,7 +27,7 @@ from training.adapter import add_lora
 from training.language import chosen
 from training.recipe import LanguageSettings, LoraSettings, PretrainedVideoEncoder, Recipe
 from training.settings import build
-from training.video_encoder import VideoEncoderSettings
+from training.video_encoder import VideoEncoderSettings, build_encoder
 
 SMOLLM2: Final = "HuggingFaceTB/SmolLM2-135M-Instruct"
 LLAMA3: Final = "meta-llama/Meta-Llama-3-8B"
@@ -150,17 +150,7 @@ def _text_config(recipe: Recipe, tokens: list[str]) -> Any:
 def _video_encoder(recipe: Recipe) -> VideoEncoder:
     chosen_encoder = dict(recipe.video_encoder)
     if "pretrained" not in chosen_encoder:
-        settings = build(VideoEncoderSettings, chosen_encoder)
-        return VideoEncoder.from_config(
-            "timesformer",
-            image_size=settings.image_size,
-            patch_size=settings.patch_size,
-            num_frames=settings.frames,
-            hidden_size=settings.hidden_size,
-            num_hidden_layers=settings.layers,
-            num_attention_heads=settings.heads,
-            intermediate_size=settings.intermediate_size,
-        )
+        return build_encoder(build(VideoEncoderSettings, chosen_encoder))
     wanted = build(PretrainedVideoEncoder, chosen_encoder)
     family_of(wanted.name)
     if wanted.pretrained in VIDEO_SHAPES:

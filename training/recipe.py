@@ -24,6 +24,7 @@ MAY_BE_ZERO: Final = (
     "warmup_epochs",
     "checkpoint_steps",
     "evaluation_steps",
+    "stage1_performers",
 )
 # ProfVLM's films have 30 frames a second: its 8 frames at a rate of 8 span 2.1 s.
 FILM_FPS: Final = 30.0
@@ -43,6 +44,7 @@ class DataSettings:
         validation_performers: thresholds and temperatures.
         library_performers: the expert library.
         stream_performers: films and gaze for Stage 1, unseen by the video encoder.
+        stage1_performers: beside pool A, for Stage 1 and the prototypes alone.
         clips_per_performer: of every pool.
         distractor_share: share of distractor clips in pool A and validation.
         workers: processes that simulate and render.
@@ -53,6 +55,7 @@ class DataSettings:
     validation_performers: int = 80
     library_performers: int = 60
     stream_performers: int = 80
+    stage1_performers: int = 0
     clips_per_performer: int = 8
     distractor_share: float = 0.25
     workers: int = 2

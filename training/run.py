@@ -22,7 +22,8 @@ from training.progress import Progress
 from training.recipe import Recipe
 
 WORK = WORK_FOLDER
-POOLS = ("perception", "language", "validation", "library", "stream")
+POOLS = ("perception", "language", "validation", "library", "stream", "stage1")
+WITH_DISTRACTORS = ("perception", "validation", "stage1")
 SINGLE_VIEW_SHARE = 0.2
 # Processes wait for the first one while it simulates and renders.
 PATIENCE = timedelta(hours=24)
@@ -75,7 +76,7 @@ class Run:
         data = self.recipe.data
         performers = getattr(data, f"{name}_performers")
         number = POOLS.index(name)
-        distractors = data.distractor_share if name in ("perception", "validation") else 0.0
+        distractors = data.distractor_share if name in WITH_DISTRACTORS else 0.0
         started = Progress(f"data {name}")
         drills = simulate_many(
             performers,

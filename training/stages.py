@@ -96,8 +96,8 @@ def check_input(encoder: VideoEncoder, wanted: PretrainedVideoEncoder) -> None:
 
 
 def train_proficiency_stage(run: Run) -> None:
-    """Stage 1 and prototypes on pool A, with films and gaze of the pool `stream`; calibration on
-    pool B; thresholds on validation."""
+    """Stage 1 and prototypes on pool A and the pool `stage1`, with films and gaze of the pool
+    `stream`; calibration on pool B; thresholds on validation."""
     tokenizer = PoseTokenizer.from_pretrained(run.folder / POSE_TOKENIZER_FOLDER)
     skill = run.folder / SPARSE_SKILL_FOLDER
     moment_model = SparseSkillExtractor.from_pretrained(skill) if skill.is_dir() else None
@@ -106,7 +106,7 @@ def train_proficiency_stage(run: Run) -> None:
     beside = Beside(run.pool("stream"), proficiency_streams(run, settings))
     progress.say(f"{len(beside.streams)} clips with films or gaze")
     assessor, metrics = train_proficiency(
-        run.pool("perception"),
+        [*run.pool("perception"), *run.pool("stage1")],
         run.pool("language"),
         run.pool("validation"),
         tokenizer,
@@ -126,10 +126,11 @@ def train_proficiency_stage(run: Run) -> None:
 
 
 def proficiency_streams(run: Run, settings: ProficiencySettings) -> dict[str, Streams]:
-    """Of the pool `stream` films and gaze of all clips, of pool A gaze, of the others a share."""
+    """Films and gaze of the pool `stream`, gaze of pool A and `stage1`, a share of the others."""
     share = {"video_share": settings.video_share, "gaze_share": settings.gaze_share}
     found = pool_streams(run, "stream", video_share=1.0, gaze_share=1.0)
-    found |= pool_streams(run, "perception", video_share=0.0, gaze_share=1.0)
+    for pool in ("perception", "stage1"):
+        found |= pool_streams(run, pool, video_share=0.0, gaze_share=1.0)
     found |= pool_streams(run, "language", **share)
     return found | pool_streams(run, "validation", **share)
 

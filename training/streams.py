@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from assistant.processes import worker_pool
+from assistant.processes import spread
 from assistant.proficiency.streams import GAZE_FPS, VIDEO_FPS, Stream, Streams, dense_times
 from assistant.video.encoder import VideoEncoder
 from data_prep.drills.records import Drill
@@ -113,17 +113,16 @@ def video_streams(
         look = int(rng.integers(2**31))
         jobs.append((drill.pose, views, dense_times(span), encoder.size, look))
     found = []
-    with worker_pool(workers) as pool:
-        for job, films in zip(jobs, pool.map(_render, jobs, chunksize=8), strict=True):
-            start = float(job[2][0])
-            found.append(
-                {
-                    "ego" if view == "ego" else "exo": Stream(
-                        encoder.encode_dense(film), VIDEO_FPS, start
-                    )
-                    for view, film in films.items()
-                }
-            )
+    for job, films in zip(jobs, spread(_render, jobs, workers, chunk=8), strict=True):
+        start = float(job[2][0])
+        found.append(
+            {
+                "ego" if view == "ego" else "exo": Stream(
+                    encoder.encode_dense(film), VIDEO_FPS, start
+                )
+                for view, film in films.items()
+            }
+        )
     return found
 
 

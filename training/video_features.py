@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from assistant.perception import Perception
-from assistant.processes import worker_pool
+from assistant.processes import spread
 from assistant.tasks.window import WINDOW_SECONDS
 from assistant.video.sampling import uniform_times
 from data_prep.drills.render import render_views
@@ -69,9 +69,8 @@ def rendered_features(
         start = float(starts[i])
         times = uniform_times(start, start + WINDOW_SECONDS, encoder.frames)
         jobs.append((drills[i].pose, list(filmed[i]), times, encoder.size, int(seed + i)))
-    with worker_pool(workers) as pool:
-        for i, pictures in zip(chosen, pool.map(_render, jobs, chunksize=8), strict=True):
-            features[i] = encoder.encode(pictures)
+    for i, pictures in zip(chosen, spread(_render, jobs, workers, chunk=8), strict=True):
+        features[i] = encoder.encode(pictures)
     return features
 
 

@@ -1,14 +1,13 @@
 """What the video encoder learns from: short windows of drills, rendered and cached as uint8."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 import numpy as np
 
-from assistant.processes import worker_pool
+from assistant.processes import spread
 from assistant.skeleton import pelvis
 from assistant.tasks.window import window_around
 from assistant.video.sampling import uniform_times
@@ -71,26 +70,15 @@ def render_windows(
     tasks = [(drill, [seed, i]) for i, drill in enumerate(drills)]
     render = partial(_render_one, activities=tuple(activities), frames=frames, size=size)
     arrays: dict[str, np.ndarray] = {}
-    with _renderer(workers) as rows:
-        for i, row in enumerate(rows(render, tasks)):
-            if not arrays:  # in place, since the pictures fill hundreds of megabytes
-                rows_of = 2 * len(tasks)
-                arrays = {k: np.empty((rows_of, *v.shape[1:]), v.dtype) for k, v in row.items()}
-            for name, value in row.items():
-                arrays[name][2 * i : 2 * i + 2] = value
-            if progress:
-                progress(i + 1, len(tasks))
+    for i, row in enumerate(spread(render, tasks, workers, chunk=16)):
+        if not arrays:  # in place, since the pictures fill hundreds of megabytes
+            rows_of = 2 * len(tasks)
+            arrays = {k: np.empty((rows_of, *v.shape[1:]), v.dtype) for k, v in row.items()}
+        for name, value in row.items():
+            arrays[name][2 * i : 2 * i + 2] = value
+        if progress:
+            progress(i + 1, len(tasks))
     return Windows(**arrays)
-
-
-@contextmanager
-def _renderer(workers: int) -> Iterator[Callable[..., Iterator[dict[str, np.ndarray]]]]:
-    """`map` in this process, or over several."""
-    if workers <= 1:
-        yield map
-        return
-    with worker_pool(workers) as pool:
-        yield partial(pool.map, chunksize=16)
 
 
 def window_of(drill: Drill, rng: np.random.Generator) -> tuple[float, float]:

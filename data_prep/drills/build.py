@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from assistant.dataset import write_samples
 from assistant.errors import PoiseError
-from assistant.processes import worker_pool
+from assistant.processes import spread
 from data_prep.drills.dataset import (
     CALIBRATION_FOLDER,
     Job,
@@ -169,7 +169,7 @@ def _build(
     calibrations: dict[str, dict[str, Any]] = {}
 
     def samples() -> Iterator[dict[str, Any]]:
-        for part in _spread(work, cores):
+        for part in spread(_rows, work, cores, chunk=2):
             for sample, calibration in part:
                 if calibration is not None:
                     calibrations[sample["calibration"]] = calibration
@@ -200,15 +200,6 @@ def _processor_seconds() -> float:
     """What this process and those it has ended took of the cores, seconds."""
     spent = os.times()
     return spent.user + spent.system + spent.children_user + spent.children_system
-
-
-def _spread(work: Sequence[_Work], cores: int) -> Iterator[list[Row]]:
-    """The rows of each piece of work in order, made by several processes."""
-    if cores <= 1 or len(work) < 2:
-        yield from map(_rows, work)
-        return
-    with worker_pool(min(cores, len(work))) as pool:
-        yield from pool.map(_rows, work, chunksize=2)
 
 
 def _write_calibrations(folder: Path, calibrations: dict[str, dict[str, Any]]) -> None:

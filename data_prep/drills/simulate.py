@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter1d
 from assistant.clip import PoseSequence
 from assistant.errors import PoiseError
 from assistant.levels import N_LEVELS
-from assistant.processes import worker_pool
+from assistant.processes import spread
 from data_prep.drills import (
     distractors,
     free_throw,
@@ -281,8 +281,8 @@ def simulate_many(
         (i, clips_per_performer, seed, split, tuple(activities), distractor_share)
         for i in range(first_performer, first_performer + n_performers)
     ]
-    if workers <= 1:
-        return [drill for job in jobs for drill in simulate_performer(*job)]
-    with worker_pool(workers) as pool:
-        parts = pool.map(simulate_performer, *zip(*jobs, strict=True), chunksize=4)
-        return [drill for part in parts for drill in part]
+    return [drill for part in spread(_clips_of, jobs, workers, chunk=4) for drill in part]
+
+
+def _clips_of(job: tuple[int, int, int, str, Sequence[str], float]) -> list[Drill]:
+    return simulate_performer(*job)

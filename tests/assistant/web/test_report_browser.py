@@ -1,6 +1,5 @@
 """The report in a real browser: silent, playable, filterable, usable by keyboard and on a phone."""
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,18 +13,6 @@ from assistant.web.report import write_report
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = next(
-    (p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None
-)
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 # Text against the nearest opaque background, WCAG 2: what falls short of AA, at most ten lines.
 CONTRAST = """() => {
   const rgb = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
@@ -50,17 +37,6 @@ CONTRAST = """() => {
   }
   return faults.slice(0, 10);
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -1,0 +1,11 @@
+"""Options that the commands of `poise eval` share: one name, one help, one meaning."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ModelFolder = Annotated[Path | None, typer.Option(help="Folder of another checkpoint.")]
+EngineName = Annotated[str, typer.Option(help="What runs its language model.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Output = Annotated[Path | None, typer.Option("-o", "--output", help="Also write the JSON here.")]
