@@ -39,6 +39,8 @@ SHOWN: Final[Mapping[str, Motion]] = {
 }
 # Of a comparison this many quantities are told.
 MOST_CHANGES: Final = 3
+# Of what was asked and answered before, this many exchanges stand in the prompt.
+REMEMBERED: Final = 6
 
 
 @dataclass(frozen=True)
@@ -151,12 +153,13 @@ class ClipTalk:
         return render_earlier(self.earlier.level, self.earlier.to_improve(), verdicts)
 
     def prompt(self, question: str, history: Sequence[tuple[str, str]] = ()) -> Prompt:
-        """The prompt of a question; `history` holds earlier answers with their calls."""
+        """The prompt of a question; `history` holds earlier questions about the clip with the
+        model's answers, calls as written, of which the last ones are told."""
         return chat_prompt(
             self.clip.inputs,
             self.clip.commentary,
             question,
-            history,
+            history[-REMEMBERED:],
             earlier=self.told_earlier,
             fused_video=self._fused_video,
         )
@@ -188,8 +191,30 @@ class ClipTalk:
 
     def changes_text(self) -> str:
         """The clearest changes with their error bars; "" without an earlier clip."""
-        told = [_told(change) for change in self.changes[:MOST_CHANGES]]
-        return f"Measured: {'; '.join(told)}." if told else ""
+        return changes_text(self.changes)
+
+    def against(self) -> str:
+        """The line that compares the clip with the earlier one; "" without one."""
+        return "" if self.earlier is None else against(self.earlier.name, self.changes)
+
+
+def knows_dialogues(engine: Any) -> bool:
+    """Whether an engine's vocabulary has the calls; one without a vocabulary (dummy) takes all."""
+    processor = getattr(engine, "processor", None)
+    return processor is None or bool(processor.call_ids())
+
+
+def changes_text(changes: Sequence[Change]) -> str:
+    """The first changes with their error bars; "" where there is none."""
+    told = [_told(change) for change in changes[:MOST_CHANGES]]
+    return f"Measured: {'; '.join(told)}." if told else ""
+
+
+def against(name: str, changes: Sequence[Change]) -> str:
+    """The line that compares a clip with the earlier one called `name`; "" where nothing was
+    measured in both."""
+    told = changes_text(changes)
+    return f"Against {name}: {told}" if told else ""
 
 
 def _told(change: Change) -> str:

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from assistant.answer import check_label_first
-from assistant.chat import ClipTalk, Event, Filling, Motion, SeenClip, Show
+from assistant.chat import ClipTalk, Event, Filling, Motion, SeenClip, Show, knows_dialogues
 from assistant.chat_store import ChatStore, Exchange, StoredClip
 from assistant.clip import PoseSequence
 from assistant.coach_result import CoachInput, Judged
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 MODEL: Final = "model"
 RULE: Final = "rule"
 CLIP: Final = "clip"
-# Of what was said before, this many exchanges stand in the prompt.
-REMEMBERED: Final = 6
 
 
 def look_at(
@@ -54,12 +52,6 @@ def look_at(
     }
     motions = {kind: pose for kind, pose in shown.items() if pose is not None}
     return record, SeenClip(clip.clip_id, item.inputs, result.text, record), motions
-
-
-def knows_dialogues(engine: Any) -> bool:
-    """Whether an engine's vocabulary has the calls; one without a vocabulary (dummy) takes all."""
-    processor = getattr(engine, "processor", None)
-    return processor is None or bool(processor.call_ids())
 
 
 class ChatSession:
@@ -119,10 +111,7 @@ class ChatSession:
         if clip.seen is None:
             reason: str = clip.feedback["abstain_reason"]
             return reason
-        lines = [clip.seen.opening()]
-        if changed := self.talk.changes_text():
-            lines.append(f"Against {self._earlier_name()}: {changed}")
-        return "\n".join(lines)
+        return "\n".join(filter(None, (clip.seen.opening(), self.talk.against())))
 
     @cached_property
     def talk(self) -> ClipTalk:
@@ -195,7 +184,7 @@ class ChatSession:
         """What the model reads of what was asked about the newest clip and answered by itself."""
         place = self._newest().place
         told = [e for e in self.exchanges if e.place == place and e.origin == MODEL]
-        return [(e.question, e.raw) for e in told[-REMEMBERED:]]
+        return [(e.question, e.raw) for e in told]
 
     def motion(self, kind: Motion) -> PoseSequence | None:
         """Demonstration or correction of the newest clip."""
@@ -220,7 +209,3 @@ class ChatSession:
                 remedy="poise chat CLIP, or /clip FILE inside the chat",
             )
         return self.clips[-1]
-
-    def _earlier_name(self) -> str:
-        earlier = self.talk.earlier
-        return "" if earlier is None else earlier.name

@@ -24,8 +24,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from assistant.chat import ClipTalk, Filling, SeenClip
-from assistant.chat_session import knows_dialogues, look_at
+from assistant.chat import ClipTalk, Filling, SeenClip, knows_dialogues
+from assistant.chat_session import look_at
 from assistant.coach import Coach
 from assistant.coach_result import CoachInput
 from assistant.engine.base import GenerationOptions

@@ -1,7 +1,10 @@
-"""Chat answers: level and commentary of a clip first, then questions about it, by the model."""
+"""Chat answers: level and commentary of a clip first, then questions about it, by the model.
+
+The first answer about a further clip ends with its comparison with the earlier one.
+"""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -9,14 +12,17 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 
 from assistant.answer import check_label_first
-from assistant.chat import ClipTalk, Filling, Show
+from assistant.chat import ClipTalk, Filling, Show, against, knows_dialogues
 from assistant.chat import SeenClip as TalkClip
 from assistant.coach_result import Judged, told_record
+from assistant.compare import compare_measurements
 from assistant.engine.base import GenerationOptions, Piece, Prompt
+from assistant.evidence import ExpertQuantity
 from assistant.medical import REFERRAL, is_medical
 from assistant.serving.clips import SeenClip
 from assistant.serving.conversation import Conversation
 from assistant.serving.errors import ApiError
+from assistant.serving.looking import NamedClip
 from assistant.serving.schema import ChatRequest, ClipSaid
 from assistant.tasks.commentary import (
     commentary_prompt,
@@ -69,54 +75,110 @@ class ChatAnswerer:
         self._processor = processor
         self._line = line
         self._context: int = coach.config.text_config.max_position_embeddings
+        self._taught = knows_dialogues(coach.engine)
 
     async def answer(
-        self, seen: SeenClip, talk: Conversation, request: ChatRequest, adapter: str | None
+        self,
+        clip: NamedClip,
+        earlier: NamedClip | None,
+        talk: Conversation,
+        request: ChatRequest,
+        adapter: str | None,
     ) -> ChatAnswer:
         """Prepare the answer to the last turn of a conversation.
+
+        Args:
+            clip: what it is about.
+            earlier: another clip of the same activity before it.
 
         Raises:
             ApiError: the conversation is longer than the model's context.
         """
-        item = seen.perceived
+        seen, item = clip.seen, clip.seen.perceived
         level = await self._level(seen, item, adapter) if isinstance(item, Judged) else None
         said = ClipSaid(
             sha256=seen.sha256,
             judged=level is not None,
             activity=item.assessment.activity,
             level=level,
+            earlier_sha256=None if earlier is None else earlier.seen.sha256,
         )
         if talk.question is not None and is_medical(talk.question):
             return self._fixed(said, REFERRAL)
         if not isinstance(item, Judged) or level is None:
             return self._fixed(said, self._coach.abstain_reason)
         options = _options(request)
+        compared = self._compared(item, earlier)
         if talk.question is None:
-            return await self._first(seen, item, level, said, options, adapter)
-        about = await self._talk(seen, item, adapter)
-        self._check_length([*(text for turn in talk.history for text in turn), talk.question])
-        prompt = self._with_adapter(about.prompt(talk.question, talk.history), adapter)
-        tokens, options = await self._fitted(prompt, options)
-        pieces = _filled(about, self._line.stream(prompt, options))
-        return ChatAnswer(said, tokens, options.max_new_tokens, pieces)
+            answer = await self._first(seen, item, level, said, options, adapter)
+        else:
+            about = await self._talk(clip, earlier, adapter)
+            # The model is told what it wrote itself.
+            history = [
+                (asked, text.removesuffix(f"\n{compared}") if compared else text)
+                for asked, text in talk.history
+                if text != REFERRAL
+            ]
+            self._check_length([*(text for turn in history for text in turn), talk.question])
+            prompt = self._with_adapter(about.prompt(talk.question, history), adapter)
+            tokens, options = await self._fitted(prompt, options)
+            pieces = _filled(about, self._line.stream(prompt, options))
+            answer = ChatAnswer(said, tokens, options.max_new_tokens, pieces)
+        return self._with_comparison(answer, compared) if compared and talk.fresh else answer
+
+    def _compared(self, item: Judged, earlier: NamedClip | None) -> str:
+        """The measured changes since the earlier clip; "" where there are none."""
+        before = None if earlier is None else earlier.seen.perceived
+        if earlier is None or not isinstance(before, Judged):
+            return ""
+        activity = item.assessment.activity
+        changes = compare_measurements(
+            activity, before.measurements, item.measurements, self._experts(activity)
+        )
+        return against(earlier.name, changes)
+
+    def _with_comparison(self, answer: ChatAnswer, compared: str) -> ChatAnswer:
+        """The same answer with the comparison below it, which no model writes."""
+        count = len(self._processor.text_ids(compared))
+        return replace(
+            answer,
+            most_tokens=answer.most_tokens + count,
+            pieces=_followed(answer.pieces, compared, count),
+        )
+
+    def _experts(self, activity: str) -> Mapping[str, ExpertQuantity]:
+        return self._coach.experts.table.get(activity, {})
 
     def _fixed(self, said: ClipSaid, text: str) -> ChatAnswer:
         """An answer that no model writes."""
         count = len(self._processor.text_ids(text))
         return ChatAnswer(said, 0, count + 1, _whole(Piece(0, text, count, ended=True)))
 
-    async def _talk(self, seen: SeenClip, item: Judged, adapter: str | None) -> ClipTalk:
-        """What the chat knows of the clip: its commentary and the evidence of its remarks."""
-        name = adapter or ""
-        if name not in seen.talks:
+    async def _talk(
+        self, clip: NamedClip, earlier: NamedClip | None, adapter: str | None
+    ) -> ClipTalk:
+        """The chat about a clip beside an earlier one, as `ChatSession.talk`."""
+        known = await self._known(clip, adapter)
+        return ClipTalk(
+            known,
+            None if earlier is None else await self._known(earlier, adapter),
+            self._experts(known.activity),
+            fused_video=self._coach.fused_video,
+            taught=self._taught,
+        )
+
+    async def _known(self, clip: NamedClip, adapter: str | None) -> TalkClip:
+        """What the chat knows of a judged clip: its commentary and the evidence of its remarks."""
+        seen, item, name = clip.seen, clip.seen.perceived, adapter or ""
+        assert isinstance(item, Judged)
+        if name not in seen.known:
             levels = await self._levels(seen, item, adapter)
             level = LEVELS[int(levels.argmax())]
             written, _ = await self._commentary(seen, item, level, adapter)
             text, experts = format_label(level) + written, self._coach.experts
             record = await asyncio.to_thread(told_record, item, text, levels, experts)
-            clip = TalkClip(item.given.clip_id, item.inputs, text, record)
-            seen.talks[name] = ClipTalk(clip, fused_video=self._coach.fused_video)
-        return seen.talks[name]
+            seen.known[name] = TalkClip(clip.name, item.inputs, text, record)
+        return replace(seen.known[name], name=clip.name)
 
     async def _first(
         self,
@@ -163,8 +225,7 @@ class ChatAnswerer:
         return LEVELS[int((await self._levels(seen, item, adapter)).argmax())]
 
     async def _levels(self, seen: SeenClip, item: Judged, adapter: str | None) -> np.ndarray:
-        """[4] probabilities, scored once a clip."""
-        """The most likely level, as the coaching finds it."""
+        """[4] probabilities of the levels as the coaching finds them, scored once a clip."""
         name = adapter or ""
         if name not in seen.levels:
             prompt = label_prompt(item.inputs, fused_video=self._coach.fused_video)
@@ -250,6 +311,20 @@ async def _after(
         yield Piece(0, label, tokens)
         async for piece in pieces:
             yield Piece(0, piece.text, tokens + piece.tokens, piece.ended)
+
+
+async def _followed(
+    pieces: AsyncGenerator[Piece, None], line: str, tokens: int
+) -> AsyncGenerator[Piece, None]:
+    """The same pieces and then a line of its own, unless what was measured stands in them."""
+    text, measured = "", line.rpartition("Measured: ")[2]
+    async with aclosing(pieces):
+        async for piece in pieces:
+            text += piece.text
+            if piece.ended:
+                added = "" if measured in text else f"\n{line}" if text else line
+                piece = replace(piece, text=piece.text + added, tokens=piece.tokens + tokens)
+            yield piece
 
 
 async def _kept(

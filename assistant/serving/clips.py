@@ -18,7 +18,7 @@ from assistant.serving.sources import GivenClip
 if TYPE_CHECKING:
     import numpy as np
 
-    from assistant.chat import ClipTalk
+    from assistant.chat import SeenClip as TalkClip
     from assistant.coach_result import Judged, NotJudged
 
 
@@ -30,7 +30,7 @@ class SeenClip:
         sha256: of its files' content.
         perceived: what perception gave; its clip's name is that of the first request.
         levels: [4] probabilities of the levels by model or adapter, once they were scored.
-        talks: what the chat knows of it by model or adapter, once a question was asked.
+        known: what the chat knows of it by model or adapter, once a question was asked.
         first_answers: the commentary after the label and its tokens, by model or adapter, once it
             was written greedily to its end.
         turn: held while the first answer is written for the questions that follow it.
@@ -39,7 +39,7 @@ class SeenClip:
     sha256: str
     perceived: "Judged | NotJudged"
     levels: dict[str, "np.ndarray"] = field(default_factory=dict)
-    talks: dict[str, "ClipTalk"] = field(default_factory=dict)
+    known: dict[str, "TalkClip"] = field(default_factory=dict)
     first_answers: dict[str, tuple[str, int]] = field(default_factory=dict)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 

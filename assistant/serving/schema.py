@@ -125,12 +125,15 @@ class CoachRequest(_Request):
 
 
 class ClipSaid(BaseModel):
-    """What Poise adds to a completion: which clip it is about."""
+    """What Poise adds to a completion: which clip it is about, and beside which it stands."""
 
     sha256: str = Field(description="of the clip's files; the same clip has the same")
     judged: bool
     activity: str | None
     level: str | None
+    earlier_sha256: str | None = Field(
+        None, description="of the earlier clip of the same activity that it is compared with"
+    )
 
 
 class Usage(BaseModel):

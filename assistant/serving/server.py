@@ -6,7 +6,7 @@
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from time import monotonic, time
 from typing import Any, TypeVar
@@ -34,6 +34,7 @@ from assistant.serving.conversation import read_conversation
 from assistant.serving.errors import ApiError, on_error, on_http_error
 from assistant.serving.files import StoredFile
 from assistant.serving.gate import Gate
+from assistant.serving.looking import look_at
 from assistant.serving.schema import (
     AnswerMessage,
     ChatCompletion,
@@ -48,10 +49,11 @@ from assistant.serving.schema import (
     Usage,
 )
 from assistant.serving.service import Service
-from assistant.serving.sources import GivenClip, open_clip
+from assistant.serving.sources import open_clip, open_clips
 from assistant.timing import Timings
 
 Body = TypeVar("Body", bound=BaseModel)
+Opened = TypeVar("Opened")
 _GONE_STATUS = 499
 
 
@@ -193,7 +195,7 @@ async def coach(request: Request) -> JSONResponse:
     async def work() -> dict[str, Any]:
         timings = Timings()
         with timings("perception"):
-            given = await _open(request, service, asked.clip)
+            given = await _opened(open_clip, asked.clip, request)
             seen = await service.clips.see(given, asked.activity)
         return await service.coachings.coach(seen, given.name, timings, asked.seed, _owner(request))
 
@@ -201,7 +203,7 @@ async def coach(request: Request) -> JSONResponse:
 
 
 async def chat_completions(request: Request) -> Response:
-    """The answer to the last message of a conversation about a clip."""
+    """The answer to the last message of a conversation about clips."""
     service, began = _service(request), monotonic()
     asked = await _read(request, ChatRequest)
     adapter = service.adapter(asked.model)
@@ -210,9 +212,9 @@ async def chat_completions(request: Request) -> Response:
     deadline = _deadline(service)
 
     async def begin() -> tuple[ChatAnswer, Piece]:
-        given = await _open(request, service, talk.parts)
-        seen = await service.clips.see(given, asked.activity)
-        answer = await service.chats.answer(seen, talk, asked, adapter)
+        given = await _opened(open_clips, talk.parts, request)
+        clip, earlier = await look_at(given, service.clips, asked.activity)
+        answer = await service.chats.answer(clip, earlier, talk, asked, adapter)
         return answer, await anext(answer.pieces)
 
     answer, first = await while_connected(request, deadline.wait(begin()))
@@ -333,10 +335,10 @@ async def _read(request: Request, model: type[Body]) -> Body:
         raise ApiError(400, f"{place}: {meant['msg']}", "invalid_request", param=place) from None
 
 
-async def _open(request: Request, service: Service, parts: Any) -> GivenClip:
-    return await asyncio.to_thread(
-        open_clip, parts, service.store, service.settings, _owner(request)
-    )
+async def _opened(work: Callable[..., Opened], parts: Any, request: Request) -> Opened:
+    """What `open_clip` or `open_clips` finds, in a thread."""
+    service = _service(request)
+    return await asyncio.to_thread(work, parts, service.store, service.settings, _owner(request))
 
 
 def _file_object(service: Service, stored: StoredFile) -> FileObject:

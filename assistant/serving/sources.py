@@ -29,6 +29,7 @@ _NAMES: Final = {
 }
 TEMPORARY: Final = ""
 """Owner of files that live as long as their request."""
+_POSE: Final = "pose"
 
 
 @dataclass(frozen=True)
@@ -66,48 +67,70 @@ class GivenClip:
                 self.store.discard(stored)
 
     def _posed(self) -> list[tuple[str, StoredFile]]:
-        return [] if self.pose is None else [("pose", self.pose)]
+        return [] if self.pose is None else [(_POSE, self.pose)]
 
 
 def open_clip(
     parts: Sequence[ClipPart], store: FileStore, settings: ServeSettings, owner: str
 ) -> GivenClip:
-    """Find or write the files of a clip (blocking: called in a thread).
+    """Find or write the files of one clip (blocking: called in a thread).
 
     Raises:
         ApiError: a file that is not there, not allowed, too large, or given twice.
     """
-    views: dict[str, StoredFile] = {}
-    poses: list[StoredFile] = []
-    opened: list[StoredFile] = []
+    clips = open_clips([parts], store, settings, owner)
+    if len(clips) > 1:
+        for clip in clips:
+            clip.close()
+        raise ApiError(
+            400,
+            "two films of one view, or two pose files, for one clip; name each film's view, and "
+            "give one pose file",
+            "several_clips",
+            param="clip",
+        )
+    return clips[0]
+
+
+def open_clips(
+    messages: Sequence[Sequence[ClipPart]], store: FileStore, settings: ServeSettings, owner: str
+) -> list[GivenClip]:
+    """Find or write the files of a conversation's clips, in order (blocking).
+
+    The parts of a message are one clip, until one comes for a view that has its film already, or a
+    second pose: it begins the next clip.
+
+    Args:
+        messages: the parts of each, at least one.
+
+    Raises:
+        ApiError: a file that is not there, not allowed or too large.
+    """
+    found: list[dict[str, StoredFile]] = []
     try:
-        for part in parts:
-            stored = _open(part, store, settings, owner)
-            opened.append(stored)
-            if stored.path.suffix.lower() not in VIDEO_SUFFIXES:
-                poses.append(stored)
-                continue
-            view = part.view or LONE_VIEW
-            if view in views:
-                raise ApiError(
-                    400,
-                    f"two films for the view {view}; name each film's view",
-                    "view_twice",
-                    param="view",
-                )
-            views[view] = stored
-        if len(poses) > 1:
-            raise ApiError(400, "two pose files for one clip; give one", "pose_twice")
+        for parts in messages:
+            found.append({})
+            for part in parts:
+                stored = _open(part, store, settings, owner)
+                film = stored.path.suffix.lower() in VIDEO_SUFFIXES
+                place = (part.view or LONE_VIEW) if film else _POSE
+                if place in found[-1]:
+                    found.append({})
+                found[-1][place] = stored
     except BaseException:
-        GivenClip("", dict(_numbered(opened)), None, store).close()
+        for files in filter(None, found):
+            _clip(files, store).close()
         raise
-    first = next(iter(views.values()), None) or poses[0]
-    return GivenClip(Path(first.name).stem, views, poses[0] if poses else None, store)
+    return [_clip(files, store) for files in found]
 
 
-def _numbered(files: Sequence[StoredFile]) -> list[tuple[str, StoredFile]]:
-    """Files under names that do not matter, so that all of them can be closed."""
-    return [(str(number), stored) for number, stored in enumerate(files)]
+def _clip(files: dict[str, StoredFile], store: FileStore) -> GivenClip:
+    """Files by view, the pose by its own name."""
+    views = {place: stored for place, stored in files.items() if place != _POSE}
+    pose = files.get(_POSE)
+    first = next(iter(views.values()), pose)
+    assert first is not None
+    return GivenClip(Path(first.name).stem, views, pose, store)
 
 
 def _open(part: ClipPart, store: FileStore, settings: ServeSettings, owner: str) -> StoredFile:

@@ -143,6 +143,7 @@ def test_a_clip_that_is_not_judged_says_why(server, tmp_path: Path, standing) ->
             "judged": False,
             "activity": answer.model_extra["poise"]["activity"],
             "level": None,
+            "earlier_sha256": None,
         }
     forced = text_of(server, about(part), extra_body={"activity": "bodyweight_squat"})
     assert forced.choices[0].message.content.startswith("Proficiency Level:")

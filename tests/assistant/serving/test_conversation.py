@@ -17,13 +17,14 @@ def clip(name: str, text: str | None = None) -> list:
     return [part, *([{"type": "text", "text": text}] if text else [])]
 
 
-def named(talk) -> list[str | None]:
-    return [part.file.file_id for part in talk.parts if isinstance(part, FilePart)]
+def named(talk) -> list[list[str | None]]:
+    """The files of each message that holds some."""
+    return [[p.file.file_id for p in parts if isinstance(p, FilePart)] for parts in talk.parts]
 
 
 def test_a_clip_alone_asks_for_level_and_commentary() -> None:
     talk = read_conversation(messages(("user", clip("a"))))
-    assert (named(talk), talk.history, talk.question) == (["a"], (), None)
+    assert (named(talk), talk.history, talk.question, talk.fresh) == ([["a"]], (), None, True)
 
 
 def test_the_first_answer_is_no_history() -> None:
@@ -43,14 +44,15 @@ def test_the_first_answer_is_no_history() -> None:
 
 def test_a_clip_with_a_question() -> None:
     talk = read_conversation(messages(("user", clip("a", "What first?"))))
-    assert (talk.history, talk.question) == ((), "What first?")
+    assert (talk.history, talk.question, talk.fresh) == ((), "What first?", True)
     later = read_conversation(
         messages(("user", clip("a", "What first?")), ("assistant", "Legs."), ("user", "Then?"))
     )
     assert (later.history, later.question) == ((("What first?", "Legs."),), "Then?")
+    assert not later.fresh
 
 
-def test_the_last_clip_counts() -> None:
+def test_questions_are_about_the_newest_clip_and_the_earlier_ones_are_kept() -> None:
     talk = read_conversation(
         messages(
             ("user", clip("a", "What first?")),
@@ -60,7 +62,9 @@ def test_the_last_clip_counts() -> None:
             ("user", "What now?"),
         )
     )
-    assert (named(talk), talk.history, talk.question) == (["b"], (), "What now?")
+    assert (named(talk), talk.history, talk.question) == ([["a"], ["b"]], (), "What now?")
+    both = [*clip("a"), *clip("b", "Am I better?")]
+    assert named(read_conversation(messages(("user", both)))) == [["a", "b"]]
 
 
 def test_lines_of_the_same_person_belong_together() -> None:
@@ -75,6 +79,7 @@ def test_lines_of_the_same_person_belong_together() -> None:
         ([("system", "hello")], "no_question"),
         ([("user", clip("a")), ("assistant", "x")], "no_question"),
         ([("user", clip("a")), ("assistant", "x"), ("user", " ")], "no_question"),
+        ([("user", clip(f"{i}")) for i in range(33)], "too_many_clips"),
     ],
 )
 def test_what_cannot_be_answered(turns: list, code: str) -> None:
