@@ -40,6 +40,8 @@ class CoachInput:
         views: view name to film; a film whose pictures the video encoder does not know is not used.
         gaze: where the eyes look, [F, 2] degrees (left and up positive) over the clip's seconds.
         film_start: seconds of the films at which the clip begins.
+        window_start: seconds of the clip at which the two seconds begin that are corrected; None
+            looks for the heaviest moment.
         demonstration: how an expert does it, where one is at hand: the commentary is written with
             the two seconds of it that are nearest to the learner's in the prompt (ExpertAF's full
             supervision of F_t; the paper runs F_t without).
@@ -53,6 +55,7 @@ class CoachInput:
     views: Mapping[str, Path] = field(default_factory=dict)
     gaze: Stream | None = None
     film_start: float = 0.0
+    window_start: float | None = None
     demonstration: PoseSequence | None = None
     commentary: str | None = None
 

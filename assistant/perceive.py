@@ -74,7 +74,7 @@ def reassess(
 def _judged(
     perception: Perception, clip: CoachInput, pose: NormalisedPose, assessment: Assessment
 ) -> Judged:
-    window = focus_window(pose, assessment)
+    window = focus_window(pose, assessment, clip.window_start)
     features, codes = perception.encode_window(window)
     video, names = _watch(perception, clip, window)
     return Judged(

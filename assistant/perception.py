@@ -181,13 +181,17 @@ def turned(pose: NormalisedPose, yaw: float) -> NormalisedPose:
     return replace(pose, joints=rotate_yaw(pose.joints, turn).astype(np.float32), yaw=yaw)
 
 
-def focus_window(pose: NormalisedPose, assessment: "Assessment") -> WindowFrames:
+def focus_window(
+    pose: NormalisedPose, assessment: "Assessment", start: float | None = None
+) -> WindowFrames:
     """The window around the heaviest moment, in the heading of the assessed span.
 
     Args:
         pose: the whole clip; the moments and the window are in its seconds.
+        start: where the window begins, whatever is heaviest.
     """
-    heaviest = max(assessment.moments, key=lambda moment: moment.weight)
-    start, _ = window_around((heaviest.start + heaviest.end) / 2, pose.duration)
+    if start is None:
+        heaviest = max(assessment.moments, key=lambda moment: moment.weight)
+        start, _ = window_around((heaviest.start + heaviest.end) / 2, pose.duration)
     yaw = recrop(pose, assessment.span).yaw
     return cut_window(turned(pose, yaw), start)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from eval.calibration_cli import calibration
-from eval.dataset_suites_cli import egoexo4d_proficiency
+from eval.dataset_suites_cli import egoexo4d_proficiency, expertaf
 from eval.dialogues_cli import chat_questions
 from eval.humans_cli import app as humans
 from eval.options import AsJson, ModelFolder, Output
@@ -229,6 +229,7 @@ def card(
 
 app.command("calibration")(calibration)
 app.command("egoexo4d-proficiency")(egoexo4d_proficiency)
+app.command("expertaf")(expertaf)
 app.command("chat-questions")(chat_questions)
 app.command("proficiency-controls")(proficiency_controls)
 app.command("score")(score)

@@ -27,36 +27,56 @@ def why_not_run(summaries: Sequence[str]) -> str | None:
 def score_commentaries(
     scores: Scores, seed: int, log: Callable[[str], None]
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Text metrics with their floors, and one record a clip with what was said and what was gold.
-
-    Headers of the grammar and words shared by all commentaries are no part of what is scored. A
-    clip that is not judged says nothing and scores 0. Without the libraries the keys are null and
-    `text_metrics_not_run` says why; without WordNet METEOR is its stub, and labelled.
-
-    Returns:
-        Values (`<key>`, `<key>_shuffled`, `text_intervals`), and the records.
-    """
+    """`text_values` of the generated commentaries, and one record a clip with what was said and
+    what was gold. A clip that is not judged says nothing and scores 0."""
     said = [str(record["commentary"] or "") for record in scores.records]
     gold = [parse_feedback(clip.summary).commentary for clip in scores.clips]
+    values, texts = text_values(
+        said,
+        gold,
+        activities=[clip.activity for clip in scores.clips],
+        performers=scores.performers,
+        seed=seed,
+        log=log,
+    )
+    return values, _records(scores, said, gold, texts.samples)
+
+
+def text_values(
+    said: Sequence[str],
+    gold: Sequence[str],
+    *,
+    activities: Sequence[str],
+    performers: Sequence[str],
+    seed: int,
+    log: Callable[[str], None],
+) -> tuple[dict[str, Any], TextScores]:
+    """Text metrics of commentaries with their floors: `<key>`, `<key>_shuffled`, `text_intervals`.
+
+    Headers of the grammar and words shared by all commentaries are no part of what is scored.
+    Without the libraries the keys are null and `text_metrics_not_run` says why; without WordNet
+    METEOR is its stub, and labelled.
+
+    Args:
+        said: "" where nothing was said; gold: one reference each.
+    """
     reason = why_not_run(gold)
     values: dict[str, Any] = {"text_metrics_not_run": reason}
-    texts = TextScores({}, {}, {})
     if reason is not None:
         log(f"text metrics not run: {reason}")
         keys = [key for keys in TEXT_KEYS.values() for key in keys]
-        values |= {f"{key}{end}": None for key in keys for end in ("", "_shuffled")}
-    else:
-        texts = score_texts(
-            [commentary_text(text) for text in said],
-            [[commentary_text(text)] for text in gold],
-            groups=[clip.activity for clip in scores.clips],
-            clusters=scores.performers,
-            settings={"meteor": {"synonyms": _synonyms(log)}},
-            seed=seed,
-            log=log,
-        )
-        values |= texts.values | {"text_intervals": texts.intervals}
-    return values, _records(scores, said, gold, texts.samples)
+        empty = {f"{key}{end}": None for key in keys for end in ("", "_shuffled")}
+        return values | empty, TextScores({}, {}, {})
+    texts = score_texts(
+        [commentary_text(text) for text in said],
+        [[commentary_text(text)] for text in gold],
+        groups=activities,
+        clusters=performers,
+        settings={"meteor": {"synonyms": _synonyms(log)}},
+        seed=seed,
+        log=log,
+    )
+    return values | texts.values | {"text_intervals": texts.intervals}, texts
 
 
 def _synonyms(log: Callable[[str], None]) -> str:

@@ -1,5 +1,6 @@
-"""`poise eval egoexo4d-proficiency`: suites on datasets of one's own download."""
+"""`poise eval egoexo4d-proficiency | expertaf`: suites on datasets of one's own download."""
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,7 @@ import typer
 from eval.options import AsJson, EngineName, ModelFolder, Output
 from eval.output import check_writable, finish
 
-Dataset = Annotated[Path, typer.Argument(help="As `poise data egoexo4d` or `pair` wrote it.")]
+Dataset = Annotated[Path, typer.Argument(help="As `poise data egoexo4d` wrote it.")]
 Split = Annotated[str, typer.Option(help="Of the dataset.")]
 Activity = Annotated[str | None, typer.Option(help="Judge all clips as this.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Clips at most, the first ones.")]
@@ -64,3 +65,36 @@ def egoexo4d_proficiency(
             progress=progress,
         )
     finish(result, as_json, output, suite_tables.proficiency_tables(result))
+
+
+def expertaf(
+    pairs: Annotated[Path, typer.Argument(help="Folder of `poise data pair DATASET -o DIR`.")],
+    split: Split = "test",
+    model: ModelFolder = None,
+    engine: EngineName = "transformers",
+    activity: Activity = None,
+    limit: Limit = None,
+    as_json: AsJson = False,
+    output: Output = None,
+    seed: Seed = 0,
+) -> None:
+    """ExpertAF's tasks on pairs: commentary, retrieved demonstration and corrected pose."""
+    check_writable(output)
+    from assistant.coach import Coach
+    from assistant.progress import progress_bar
+    from eval import expertaf_suite, suite_tables
+
+    coach = Coach.from_pretrained(model, engine=engine)
+    coach.check_activity(activity)
+    with progress_bar("expertaf") as progress:
+        result = expertaf_suite.evaluate(
+            coach,
+            pairs,
+            split=split,
+            activity=activity,
+            limit=limit,
+            seed=seed,
+            log=lambda text: print(text, file=sys.stderr),
+            progress=progress,
+        )
+    finish(result, as_json, output, suite_tables.expertaf_tables(result))

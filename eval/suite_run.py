@@ -1,7 +1,7 @@
 """Samples of a dataset coached for a suite: what it needs of every clip, and failures by name."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,8 +9,9 @@ from assistant.batch import BatchSettings, BatchWorker
 from assistant.progress import Progress
 
 if TYPE_CHECKING:
+    from assistant.clip_input import PoseResult
     from assistant.coach import Coach
-    from assistant.coach_result import CoachResult
+    from assistant.coach_result import CoachInput, CoachResult
 
 BATCH: Final = 16
 # The demonstrator benchmark of Ego-Exo4D allows video (and poses estimated from it) alone.
@@ -26,12 +27,14 @@ class Coached:
         record: feedback as `poise coach --json` gives it; None where the clip failed.
         reason: why it failed, or why it was not judged; "" for a judged clip.
         answer: the generated answer, label and commentary; None unless judged.
+        kept: what the suite keeps of the result; None where the clip failed.
     """
 
     sample_id: str
     record: dict[str, Any] | None
     reason: str = ""
     answer: str | None = None
+    kept: Any = field(default=None, repr=False)
 
     @property
     def proficiency(self) -> dict[str, Any] | None:
@@ -39,15 +42,59 @@ class Coached:
         return None if self.record is None else self.record["proficiency"]
 
 
-class SuiteWorker(BatchWorker):
-    """The worker of `poise batch`, which keeps the generated answers too."""
+@dataclass(frozen=True)
+class Cut:
+    """The part of a row's motion that is coached, and its correction window.
 
-    def __init__(self, settings: BatchSettings, coach: "Coach") -> None:
+    Attributes:
+        row: holds the motion; start, end: what is coached; window: where the two seconds begin.
+    """
+
+    row: int
+    start: float
+    end: float
+    window: float
+
+
+class SuiteWorker(BatchWorker):
+    """The worker of `poise batch`, which keeps the generated answers too.
+
+    Args:
+        keep: what else is kept of a result, called with it.
+        cuts: sample id to what is coached instead of the whole row.
+    """
+
+    def __init__(
+        self,
+        settings: BatchSettings,
+        coach: "Coach",
+        keep: "Callable[[CoachResult], Any]" = lambda result: None,
+        cuts: Mapping[str, Cut] | None = None,
+    ) -> None:
         super().__init__(settings, coach)
-        self._answers: dict[str, str | None] = {}
+        self._keeps, self._cuts = keep, cuts or {}
+        self._found: dict[str, tuple[str | None, Any]] = {}
 
     def _keep(self, result: "CoachResult", record: dict[str, Any]) -> None:
-        self._answers[record["clip"]["id"]] = result.text
+        self._found[record["clip"]["id"]] = (result.text, self._keeps(result))
+
+    def _load(self, sample: dict[str, Any]) -> "tuple[CoachInput, PoseResult]":
+        name = sample["sample_id"]
+        if name not in self._cuts:
+            return super()._load(sample)
+        cut = self._cuts[name]
+        given, resolved = super()._load(self._table.sample(cut.row) | {"sample_id": name})
+        begins, fps = given.film_start, given.pose.fps
+        first = max(round((cut.start - begins) * fps), 0) / fps  # a whole frame of the motion
+        pose = given.pose.crop(first, cut.end - begins)
+        given = replace(
+            given,
+            pose=pose,
+            gaze=None,
+            film_start=begins + first,
+            window_start=max(cut.window - begins - first, 0.0),
+        )
+        return given, replace(resolved, pose=pose)
 
     def coached(self, rows: Sequence[int]) -> list[Coached]:
         """Coach some rows together."""
@@ -57,15 +104,10 @@ class SuiteWorker(BatchWorker):
             if outcome.record is None:
                 found.append(Coached(outcome.sample_id, None, outcome.reason))
                 continue
-            found.append(
-                Coached(
-                    outcome.sample_id,
-                    outcome.record,
-                    outcome.record["abstain_reason"] or "",
-                    self._answers[outcome.sample_id],
-                )
-            )
-        self._answers.clear()
+            reason = outcome.record["abstain_reason"] or ""
+            kept = self._found[outcome.sample_id]
+            found.append(Coached(outcome.sample_id, outcome.record, reason, *kept))
+        self._found.clear()
         return found
 
 
@@ -78,6 +120,8 @@ def coach_rows(
     views: tuple[str, ...] | None = None,
     gaze: bool = False,
     seed: int = 0,
+    keep: "Callable[[CoachResult], Any]" = lambda result: None,
+    cuts: Mapping[str, Cut] | None = None,
     progress: Progress = lambda done, total: None,
 ) -> list[Coached]:
     """Coach rows of a dataset in batches; a clip that fails takes no other with it.
@@ -85,6 +129,7 @@ def coach_rows(
     Args:
         activity: judge all as this; None finds it out.
         views: the only films that are read; None: all.
+        keep, cuts: as for `SuiteWorker`.
     """
     settings = BatchSettings(
         dataset=str(folder.resolve()),
@@ -96,7 +141,7 @@ def coach_rows(
         gaze=gaze,
         views=views,
     )
-    worker = SuiteWorker(settings, coach)
+    worker = SuiteWorker(settings, coach, keep, cuts)
     found: list[Coached] = []
     for begin in range(0, len(rows), BATCH):
         found += worker.coached(rows[begin : begin + BATCH])

@@ -1,9 +1,9 @@
 """Tables of the suites on datasets: every number beside its interval, its floors and n."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from eval.tables import markdown, number, score_rows, with_interval
+from eval.tables import markdown, number, score_rows, texts_table, with_interval
 
 _LEVEL_ROWS: Final = (
     ("accuracy, top-1", "accuracy", 3),
@@ -64,3 +64,66 @@ def _notes(result: Mapping[str, Any]) -> list[str]:
     for subset, figures in result["views"].items():
         notes += [f"failed ({subset}): {f['id']}: {f['reason']}" for f in figures["failures"]]
     return notes
+
+
+# Orders of the candidates and motions as printed; floors after the model's own.
+_ORDERS: Final = {
+    "likelihood": "by likelihood (ExpertAF equation 2)",
+    "relative_likelihood": "by likelihood less the unconditional one",
+    "fitted": "as Poise shows them",
+    "nearest_to_correction": "nearest to the written correction",
+    "nearest_neighbour": "floor: nearest to the learner (pairs are mined by this distance)",
+    "shuffled": "floor: another learner's demonstration, by likelihood",
+    "chance": "floor: chance",
+}
+_MOTIONS: Final = {
+    "correction": "correction (F_g)",
+    "retrieved_expert": "the demonstration that is shown first",
+    "copy_learner": "floor: the learner, copied",
+    "nearest_expert": "floor: nearest expert",
+    "mean_expert": "floor: mean expert",
+    "shuffled": "floor: correction against another pair's expert",
+    "codec": "ceiling: the paired expert through the tokenizer",
+}
+
+
+def expertaf_tables(result: Mapping[str, Any]) -> str:
+    """The result of `poise eval expertaf`."""
+    ranks, poses = result["retrieval"], result["correction"]
+    keys = list(ranks["orders"]["chance"])
+    order_rows = [
+        [name, *_figures(ranks["orders"][order], keys), str(ranks["n"])]
+        for order, name in _ORDERS.items()
+    ]
+    header = ["retrieval [95% over participants]", *keys, "n"]
+    motion_rows = [
+        [name, *_figures(poses["motions"][motion], ("pa_mpjpe", "mpjpe"), 1)]
+        + [str(poses["motions"][motion]["n"])]
+        for motion, name in _MOTIONS.items()
+        if motion in poses["motions"]
+    ]
+    parts = [
+        f"{result['suite']}, split {result['split']}: {counts_line(result['counts'])}",
+        texts_table(result) if result["text_n"] else result["text_metrics_not_run"],
+        f"{markdown(header, order_rows)}\ncandidates {ranks['candidates']}, "
+        f"answered {ranks['answered']}",
+        markdown(["corrected pose [95%]", "PA-MPJPE (mm)", "MPJPE (mm)", "n"], motion_rows)
+        + f"\nexperts of the floors: {poses['experts_from']}",
+    ]
+    used = ", ".join(f"{name} ({count})" for name, count in result["inputs_used"].items())
+    notes = [f"inputs used (answers): {used or 'none'}"]
+    status = ", ".join(f"{name} {count}" for name, count in result["pairs"]["status"].items())
+    notes.append(f"review of the pairs: {status}")
+    for what in ("not_judged", "without_reference"):
+        if result[what]:
+            notes.append(f"{what.replace('_', ' ')}: {', '.join(result[what])}")
+    notes += [f"failed: {f['id']}: {f['reason']}" for f in result["failures"]]
+    return "\n\n".join([*parts, "\n".join(notes)])
+
+
+def _figures(figures: Mapping[str, Any], keys: Sequence[str], digits: int = 3) -> list[str]:
+    intervals = figures.get("intervals", {})
+    return [
+        with_interval(figures[key], intervals.get(key), 1 if key == "median_rank" else digits)
+        for key in keys
+    ]

@@ -247,6 +247,7 @@ BESIDE: Mapping[str, str] = {
     "majority": "majority",
     "constant": "best constant",
     "chance": "chance",
+    "nearest_neighbour": "nearest neighbour",
     "of_references": "references' own",
 }
 

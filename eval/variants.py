@@ -11,6 +11,7 @@ import numpy as np
 
 from assistant.coach import Coach
 from assistant.coach_result import CoachInput, CoachResult
+from assistant.demos.library import Library
 from assistant.demos.rank import Ranked
 from assistant.model.processing_poise import ModelInputs
 from eval.levels import derangement
@@ -35,6 +36,7 @@ class CoachVariant(Coach):
         retrieve: rank the demonstrations; without, it costs far less.
         only: ids of the clips for which they are ranked; None ranks for all.
         correct: write the correction; without, it is the learner's own motion.
+        library: demonstrations in place of the coach's.
         seed: of the shuffle.
     """
 
@@ -46,6 +48,7 @@ class CoachVariant(Coach):
         retrieve: bool = True,
         only: Collection[str] | None = None,
         correct: bool = True,
+        library: Library | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__(
@@ -53,7 +56,7 @@ class CoachVariant(Coach):
             coach.engine,
             coach.config,
             coach.perception,
-            coach.library,
+            coach.library if library is None else library,
             coach.experts,
         )
         self.shuffle = shuffle
