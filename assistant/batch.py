@@ -39,6 +39,8 @@ class BatchSettings:
         model: folder of a checkpoint; None for the shipped one.
         model_sha256: of that checkpoint, which every machine must have.
         engine: what runs the language model.
+        library: folder of demonstrations; None for the checkpoint's own.
+        library_sha256: of the demonstrations in it, which every machine must have.
         activity: judge all clips as this; None finds it out.
         seed: recorded, and used where an engine samples.
         gaze: read the samples' gaze where they have it.
@@ -51,6 +53,8 @@ class BatchSettings:
     model: str | None
     model_sha256: str
     engine: str
+    library: str | None = None
+    library_sha256: str | None = None
     activity: str | None = None
     seed: int = 0
     gaze: bool = False
@@ -77,8 +81,8 @@ class BatchWorker:
         coach: the pipeline; None loads it.
 
     Raises:
-        PoiseError: no such checkpoint, engine, activity or dataset, or another checkpoint than the
-            run's.
+        PoiseError: no such checkpoint, engine, library, activity or dataset, or another checkpoint
+            or library than the run's.
     """
 
     def __init__(self, settings: BatchSettings, coach: "Coach | None" = None) -> None:
@@ -87,13 +91,14 @@ class BatchWorker:
 
         self._settings = settings
         self._table = SampleTable(Path(settings.dataset))
-        self._coach = coach or Coach.from_pretrained(settings.model, engine=settings.engine)
+        own = None if settings.library is None else Path(settings.library)
+        self._coach = coach or Coach.from_pretrained(
+            settings.model, engine=settings.engine, library=own
+        )
         self._coach.check_activity(settings.activity)
-        sha = self._coach.identity["model_sha256"]
-        if sha != settings.model_sha256:
-            raise PoiseError(
-                "this machine has another model", got=sha, expected=settings.model_sha256
-            )
+        _check_sha("model", self._coach.identity["model_sha256"], settings.model_sha256)
+        if own is not None:
+            _check_sha("library", self._coach.library.sha256(), settings.library_sha256)
         self._seen: tuple[object, PoseResult] | None = None
 
     def __call__(self, rows: Sequence[int]) -> list[Outcome]:
@@ -255,6 +260,11 @@ def by_cluster(
     )
     for text in found:
         yield [Outcome(**record) for record in json.loads(text)]
+
+
+def _check_sha(what: str, got: str, expected: str | None) -> None:
+    if got != expected:
+        raise PoiseError(f"this machine has another {what}", got=got, expected=str(expected))
 
 
 def _attempt(work: Callable[[], T], *, told: bool = True) -> T | str:

@@ -12,6 +12,7 @@ import typer
 
 from assistant.engine.choose import DEFAULT_ENGINE, ENGINES
 from assistant.errors import PoiseError
+from assistant.options import EngineName, LibraryFolder, ModelFolder, PoseModel
 from assistant.progress import Progress, progress_bar
 
 if TYPE_CHECKING:
@@ -27,9 +28,7 @@ def batch(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="JSON Lines file; a killed run goes on there.")
     ],
-    engine: Annotated[
-        str, typer.Option(help=f"What runs the language model: {' or '.join(ENGINES)}.")
-    ] = DEFAULT_ENGINE,
+    engine: EngineName = DEFAULT_ENGINE,
     ray: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Run on this Ray cluster, HOST:PORT.")
     ] = None,
@@ -45,10 +44,9 @@ def batch(
         Path | None, typer.Option(help="Folder for the corrected motions (npz).")
     ] = None,
     seed: Annotated[int, typer.Option(help="Recorded in the results.")] = 0,
-    model: Annotated[Path | None, typer.Option(help="Folder of another checkpoint.")] = None,
-    pose_model: Annotated[
-        Path | None, typer.Option(help="A MediaPipe .task file for newer MediaPipe versions.")
-    ] = None,
+    model: ModelFolder = None,
+    library: LibraryFolder = None,
+    pose_model: PoseModel = None,
     max_failed: Annotated[
         int, typer.Option(min=0, help="Stop when more clips than this cannot be coached.")
     ] = 10,
@@ -73,6 +71,8 @@ def batch(
         model=None if model is None else str(model.resolve()),
         model_sha256=Checkpoint.open(model).sha256(),
         engine=engine,
+        library=None if library is None else str(library.resolve()),
+        library_sha256=None if library is None else _library_sha256(library),
         activity=activity,
         seed=seed,
         gaze=gaze,
@@ -173,6 +173,13 @@ def _samples(dataset: Path) -> tuple[list[str], str]:
     return ids, table.info["sha256"]
 
 
+def _library_sha256(folder: Path) -> str:
+    """The sha of the demonstrations in a folder; errors as `open_library`."""
+    from assistant.demos.store import open_library
+
+    return open_library(folder).sha256()
+
+
 def _decisive(settings: "BatchSettings", dataset_sha: str) -> dict[str, Any]:
     """What decides the answers: a run goes on only where all of it is the same."""
     from assistant import __version__
@@ -184,6 +191,7 @@ def _decisive(settings: "BatchSettings", dataset_sha: str) -> dict[str, Any]:
         "prompt_sha256": prompt_sha256(),
         "poise_version": __version__,
         "engine": settings.engine,
+        "library_sha256": settings.library_sha256,
         "activity": settings.activity,
         "seed": settings.seed,
         "gaze": settings.gaze,

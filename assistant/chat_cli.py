@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO
 
 import typer
 
-from assistant.engine.choose import DEFAULT_ENGINE, ENGINES
+from assistant.engine.choose import DEFAULT_ENGINE
 from assistant.errors import PoiseError
+from assistant.options import EngineName, LibraryFolder, ModelFolder
 
 if TYPE_CHECKING:
     from assistant.chat import Event
@@ -51,10 +52,9 @@ def chat(
     out: Annotated[
         Path | None, typer.Option(help="Folder for shown motions; default beside the store.")
     ] = None,
-    model: Annotated[Path | None, typer.Option(help="Folder of another checkpoint.")] = None,
-    engine: Annotated[
-        str, typer.Option(help=f"What runs the language model: {' or '.join(ENGINES)}.")
-    ] = DEFAULT_ENGINE,
+    model: ModelFolder = None,
+    engine: EngineName = DEFAULT_ENGINE,
+    library: LibraryFolder = None,
 ) -> None:
     """Ask about a clip: what to fix first, a body region, the level, a drill, last time."""
     from assistant.chat_store import ChatStore, default_store
@@ -70,7 +70,7 @@ def chat(
             if clip is None and resume is None:
                 raise typer.BadParameter("name a clip, or a chat by --resume", param_hint="CLIP")
             _check_clip(clip)
-            session = _open(chats, resume, model, engine, activity)
+            session = _open(chats, resume, model, engine, library, activity)
             folder = path.parent / "shown" if out is None else out
             _Talk(session, folder, activity, as_json).run(clip)
     finally:
@@ -100,14 +100,19 @@ def _list(chats: "ChatStore", as_json: bool) -> None:
 
 
 def _open(
-    chats: "ChatStore", resume: str | None, model: Path | None, engine: str, activity: str | None
+    chats: "ChatStore",
+    resume: str | None,
+    model: Path | None,
+    engine: str,
+    library: Path | None,
+    activity: str | None,
 ) -> "ChatSession":
     from assistant.chat_session import ChatSession
     from assistant.coach import Coach
 
     if resume is not None:
         chats.model_of(resume)  # an unknown chat is told before the model is loaded
-    coach = Coach.from_pretrained(model, engine=engine)
+    coach = Coach.from_pretrained(model, engine=engine, library=library)
     coach.check_activity(activity)
     if resume is not None:
         return ChatSession.resume(coach, chats, resume)

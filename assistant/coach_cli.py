@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from assistant.engine.choose import DEFAULT_ENGINE, ENGINES
+from assistant.engine.choose import DEFAULT_ENGINE
 from assistant.errors import PoiseError
+from assistant.options import EngineName, LibraryFolder, ModelFolder, PoseModel
 
 if TYPE_CHECKING:
     from assistant.clip import Clip, PoseSequence
@@ -65,17 +66,10 @@ def coach(
         Path | None, typer.Option(help="Folder for an HTML report of each clip.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Recorded in the result.")] = 0,
-    model: Annotated[Path | None, typer.Option(help="Folder of another checkpoint.")] = None,
-    engine: Annotated[
-        str, typer.Option(help=f"What runs the language model: {' or '.join(ENGINES)}.")
-    ] = DEFAULT_ENGINE,
-    library: Annotated[
-        Path | None,
-        typer.Option(help="Take demonstrations from this library of `poise demos` instead."),
-    ] = None,
-    pose_model: Annotated[
-        Path | None, typer.Option(help="A MediaPipe .task file for newer MediaPipe versions.")
-    ] = None,
+    model: ModelFolder = None,
+    engine: EngineName = DEFAULT_ENGINE,
+    library: LibraryFolder = None,
+    pose_model: PoseModel = None,
     look_at: Annotated[
         list[str] | None,
         typer.Option(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from assistant.errors import PoiseError
+from assistant.options import PoseModel
 
 if TYPE_CHECKING:
     from assistant.pose.multiview import MultiViewPose
@@ -38,9 +39,7 @@ def pose_error(
         Path | None,
         typer.Option(help="Also write the joint errors behind error bars to this JSON file."),
     ] = None,
-    pose_model: Annotated[
-        Path | None, typer.Option(help="A MediaPipe .task file for newer MediaPipe versions.")
-    ] = None,
+    pose_model: PoseModel = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Measure single-view pose errors against the triangulation of all views."""

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-ModelFolder = Annotated[Path | None, typer.Option(help="Folder of another checkpoint.")]
+from assistant.options import ModelFolder as ModelFolder
+
 EngineName = Annotated[str, typer.Option(help="What runs its language model.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Also write the JSON here.")]

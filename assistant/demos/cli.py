@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from assistant.options import ModelFolder, PoseModel
+
 if TYPE_CHECKING:
     from assistant.clip import Clip
     from assistant.clip_input import PoseResult
@@ -23,10 +25,6 @@ app = typer.Typer(
 SHOWN: Final = ("id", "activity", "level", "correct_regions", "licence", "origin")
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
-Model = Annotated[Path | None, typer.Option(help="Folder of another checkpoint.")]
-PoseModel = Annotated[
-    Path | None, typer.Option(help="A MediaPipe .task file for newer MediaPipe versions.")
-]
 PoseFile = Annotated[Path | None, typer.Option(help="The 3D pose of the clip (npz).")]
 Shown = Annotated[
     Path | None, typer.Option("--library", help="One's own library; default the checkpoint's.")
@@ -62,7 +60,7 @@ def build(
         typer.Option(help="Of a data set: who is shown; repeatable, default the upper two."),
     ] = None,
     licence: Annotated[str | None, typer.Option(help="Of the data set's motions.")] = None,
-    model: Model = None,
+    model: ModelFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a library from a data set, or copy one so that it can grow."""
@@ -103,7 +101,7 @@ def add(
     ] = False,
     pose: PoseFile = None,
     pose_model: PoseModel = None,
-    model: Model = None,
+    model: ModelFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """Add a demonstration of one's own: pose, window, codes and picture are made here."""
@@ -135,7 +133,7 @@ def list_items(
     licence: OfLicence = None,
     limit: Annotated[int | None, typer.Option(min=1, help="How many at most.")] = None,
     thumbnails: Pictures = None,
-    model: Model = None,
+    model: ModelFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """Name the demonstrations that meet all conditions."""
@@ -157,7 +155,7 @@ def search(
     thumbnails: Pictures = None,
     pose: PoseFile = None,
     pose_model: PoseModel = None,
-    model: Model = None,
+    model: ModelFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """Find the demonstrations nearest to a clip, by PA-MPJPE, among those that meet all conditions.

@@ -5,8 +5,10 @@ the same bytes from the same seed. One's own library is a store that grows (`ass
 and answers the same questions; its `open_library` opens either.
 """
 
+import hashlib
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +30,10 @@ UNITS_PER_METRE = 10_000
 SIMULATED_LICENCE: Final = "Apache-2.0"
 # So many are scored by the language model at most; of a larger library the nearest.
 MOST_CANDIDATES: Final = 512
+_TOLD: Final = (
+    "demonstration_id", "activity", "start", "end", "level", "correct_regions", "unconditional",
+    "fps", "licence", "source", "origin", "note",
+)  # fmt: skip
 _SNAPSHOT_COLUMNS: Final = (
     "demonstration_id", "activity", "start", "end", "level", "unconditional", "fps",
 )  # fmt: skip
@@ -116,6 +122,21 @@ class Library:
             return found
         return self.nearest(window, Choice(activity=activity), MOST_CANDIDATES)
 
+    def each(self) -> Iterator[Demonstration]:
+        """All demonstrations in their order, one by one."""
+        return iter(self.items)
+
+    def sha256(self) -> str:
+        """One hash over all demonstrations, pictures left out: libraries of the same hash give the
+        same answers."""
+        digest = hashlib.sha256()
+        for item in self.each():
+            told = [getattr(item, name) for name in _TOLD]
+            digest.update(json.dumps(told).encode())
+            digest.update(whole_units(item.joints).tobytes())
+            digest.update(item.codes.astype(np.int16).tobytes())
+        return digest.hexdigest()
+
     @cached_property
     def _embeddings(self) -> np.ndarray:
         return embed(np.stack([item.window for item in self.items]))  # [items, 204]
@@ -144,7 +165,7 @@ class Library:
         joints = np.stack([item.joints for item in self.items])
         np.savez_compressed(
             folder / f"part.{POSES}",
-            joints=np.round(joints * UNITS_PER_METRE).astype(np.int16),
+            joints=whole_units(joints),
             codes=np.stack([item.codes for item in self.items]).astype(np.int16),
         )
         os.replace(folder / f"part.{POSES}", folder / POSES)
@@ -182,6 +203,11 @@ class Library:
                 for i, row in enumerate(rows)
             ]
         )
+
+
+def whole_units(joints: np.ndarray) -> np.ndarray:
+    """Joints as they are stored, whole tenths of a millimetre."""
+    return np.round(joints * UNITS_PER_METRE).astype(np.int16)
 
 
 def _read(folder: Path) -> tuple[list[dict[str, Any]], np.ndarray, np.ndarray]:

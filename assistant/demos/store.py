@@ -19,7 +19,7 @@ import numpy as np
 
 from assistant.demos.choice import Choice, listed
 from assistant.demos.embedding import EMBEDDING, EMBEDDING_SIZE, embed
-from assistant.demos.library import TABLE, UNITS_PER_METRE, Demonstration, Library
+from assistant.demos.library import TABLE, UNITS_PER_METRE, Demonstration, Library, whole_units
 from assistant.errors import PoiseError
 from assistant.skeleton import N_JOINTS
 from assistant.tasks.window import WINDOW_FRAMES
@@ -168,13 +168,17 @@ class DemoStore(Library):
     def select(self, choice: Choice, limit: int | None = None) -> list[Demonstration]:
         """The demonstrations that `choice` allows, by name, at most `limit`."""
         with _faults(self.folder, "read"):
-            query = self._table.search()
-            if (condition := choice.sql()) is not None:
-                query = query.where(condition)
-            names = query.select(["demonstration_id"]).limit(None).to_arrow()
-            chosen = sorted(names.column("demonstration_id").to_pylist())[:limit]
+            chosen = self._names(choice)[:limit]
             rows = self._rows(chosen)
         return [rows[name] for name in chosen]
+
+    def each(self) -> Iterator[Demonstration]:
+        """All demonstrations by name, some at a time in memory."""
+        with _faults(self.folder, "read"):
+            remaining = iter(self._names(Choice()))
+            while part := list(islice(remaining, ROWS_A_BATCH)):
+                rows = self._rows(part)
+                yield from (rows[name] for name in part)
 
     def nearest(self, window: np.ndarray, choice: Choice, limit: int) -> list[Demonstration]:
         """As `Library.nearest`; the conditions hold before the nearest are taken."""
@@ -223,6 +227,14 @@ class DemoStore(Library):
                     remedy="`poise demos list` names them",
                 )
             self._table.delete(_named(names))
+
+    def _names(self, choice: Choice) -> list[str]:
+        """Names of the demonstrations that `choice` allows, sorted."""
+        query = self._table.search()
+        if (condition := choice.sql()) is not None:
+            query = query.where(condition)
+        names = query.select(["demonstration_id"]).limit(None).to_arrow()
+        return sorted(names.column("demonstration_id").to_pylist())
 
     def _rows(self, names: Sequence[str]) -> dict[str, Demonstration]:
         """Those of the named demonstrations that are there."""
@@ -357,7 +369,7 @@ def _batches(items: Iterable[Demonstration], schema: Any) -> Iterator[Any]:
 def _row(item: Demonstration) -> dict[str, Any]:
     return {name: getattr(item, name) for name in _PLAIN} | {
         "correct_regions": list(item.correct_regions),
-        "joints": np.round(item.joints * UNITS_PER_METRE).astype(np.int16).ravel(),
+        "joints": whole_units(item.joints).ravel(),
         "codes": item.codes.astype(np.int16).ravel(),
     }
 

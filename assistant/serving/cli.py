@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from assistant.errors import PoiseError
+from assistant.options import LibraryFolder, ModelFolder
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -18,7 +19,8 @@ ENGINES: Final = ("transformers", "vllm")
 @app.command()
 def serve(
     engine: Annotated[str, typer.Option(help="transformers or vllm.")] = "transformers",
-    model: Annotated[Path | None, typer.Option(help="Folder of another checkpoint.")] = None,
+    model: ModelFolder = None,
+    library: LibraryFolder = None,
     adapter: Annotated[
         list[str] | None,
         typer.Option(help="NAME=PATH of an adapter that requests name as their model (vllm)."),
@@ -75,10 +77,15 @@ def serve(
         request_seconds=timeout,
         grace_seconds=timeout,
     )
+    if library is not None:
+        from assistant.demos.store import open_library
+
+        open_library(library)  # what is wrong with it is told before the models are loaded
     from assistant.serving import run
 
     bound = run.listen(settings)
-    run.serve(run.load(model, settings, engine=engine, adapters=adapters), bound)
+    service = run.load(model, settings, engine=engine, library=library, adapters=adapters)
+    run.serve(service, bound)
 
 
 def _adapters(engine: str, given: list[str]) -> dict[str, Path]:

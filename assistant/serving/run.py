@@ -79,6 +79,7 @@ def load(
     settings: ServeSettings,
     *,
     engine: str = "transformers",
+    library: Path | None = None,
     adapters: Mapping[str, Path] | None = None,
 ) -> Service:
     """The service of a checkpoint; its workers start while its models are loaded here.
@@ -86,10 +87,11 @@ def load(
     Args:
         model: the checkpoint's folder; None is the one that ships with Poise.
         engine: what runs the language model.
+        library: folder of demonstrations in place of the checkpoint's.
         adapters: for the vLLM engine: folders by the name that requests give as their model.
 
     Raises:
-        PoiseError: no checkpoint there, or the engine cannot run it.
+        PoiseError: no checkpoint or library there, or the engine cannot run it.
     """
     metrics = Metrics()
     pool = PerceptionPool(Checkpoint.open(model).folder, settings, metrics)
@@ -97,7 +99,7 @@ def load(
     leave_cores_to_workers(settings.workers)
     try:
         given: dict[str, Any] = {"adapters": dict(adapters)} if adapters else {}
-        coach = Coach.from_pretrained(model, engine=engine, **given)
+        coach = Coach.from_pretrained(model, engine=engine, library=library, **given)
         return Service(coach, settings, metrics, pool)
     except BaseException:
         pool.close()

@@ -4,6 +4,7 @@ import json
 import os
 import resource
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ from assistant.clip import PoseSequence
 from assistant.coach import Coach
 from assistant.coach_result import CoachInput
 from assistant.dataset import read_samples, write_samples
+from assistant.demos.library import Library
+from assistant.demos.store import open_library
 from assistant.engine.dummy_engine import DummyEngine
+from assistant.errors import PoiseError
 from assistant.feedback import validate
 from assistant.pose.read import read_pose
 from data_prep.drills.performer import sample_performer
@@ -261,6 +265,35 @@ def test_corrections_are_kept(run, tmp_path) -> None:
         path = Path(record["correction"]["pose"])
         assert path == tmp_path / "poses" / f"{name.replace('/', '%2F')}.npz"
         assert len(read_pose(path)) == round(2 * record["correction"]["fps"])
+
+
+def test_demonstrations_come_from_ones_own_library(
+    run, stub_coach, library: Library, tmp_path, monkeypatch
+) -> None:
+    def loaded(_: object, model: object, *, engine: str, library: Path | None) -> Coach:
+        with_own = copy(stub_coach)
+        with_own.library = stub_coach.library if library is None else open_library(library)
+        return with_own
+
+    monkeypatch.setattr(Coach, "from_pretrained", classmethod(loaded))
+    out = tmp_path / "out.jsonl"
+    code, _, said = run("--library", tmp_path / "none")
+    assert code == 1 and "no expert library in" in said and not out.exists()
+    own = tmp_path / "own"
+    items = [replace(item, demonstration_id=f"mine-{i}") for i, item in enumerate(library.items)]
+    Library(items[:2]).save(own)
+    assert run("--library", own)[0] == 0
+    shown = {row["id"] for found in answers(out).values() for row in found["demonstrations"]}
+    assert shown == {"mine-0", "mine-1"}
+    assert run("--library", own)[1]["kept"] == CLIPS
+    for other in ((), ("--library", own)):  # no library, and the same with another demonstration
+        Library(items[:3]).save(own)
+        code, _, said = run(*other)
+        assert code == 1 and "library_sha256" in said
+    settings = BatchSettings("", None, stub_coach.identity["model_sha256"], "dummy")
+    settings = replace(settings, dataset=str(tmp_path / "set"), library=str(own))
+    with pytest.raises(PoiseError, match="this machine has another library"):
+        BatchWorker(replace(settings, library_sha256="of-another-machine"))
 
 
 def test_films_and_gaze_reach_the_pipeline_at_the_clips_own_second(

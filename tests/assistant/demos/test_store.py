@@ -67,6 +67,15 @@ def test_everything_comes_back(library: Library, store: DemoStore) -> None:
                 assert theirs == ours
 
 
+def test_the_hash_tells_what_is_in_it(library: Library, store: DemoStore) -> None:
+    assert store.sha256() == Library(list(store.items)).sha256() == library.sha256()
+    before = store.sha256()
+    store.remove([library.items[0].demonstration_id])
+    assert store.sha256() == Library(library.items[1:]).sha256() != before
+    turned = replace(library.items[1], joints=library.items[1].joints[::-1])
+    assert Library([turned]).sha256() != Library([library.items[1]]).sha256()
+
+
 def test_a_name_is_given_once(library: Library, store: DemoStore) -> None:
     new = replace(library.items[0], demonstration_id="new")
     for items, name in (([new, library.items[1]], "expert-1"), ([new, new], "new")):

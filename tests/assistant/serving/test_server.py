@@ -3,19 +3,27 @@
 import io
 import subprocess
 import sys
+from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+import httpx2
 import jsonschema
 import numpy as np
 import openai
 import pytest
 
 from assistant import cli
+from assistant.coach import Coach
+from assistant.demos.store import DemoStore
 from assistant.feedback import validate
 from assistant.pose.read import read_pose
 
-from .conftest import DEMO, MODEL, file_part
+from .conftest import DEMO, MODEL, WAIT, ServerProcess, file_part
+
+CLIP = DEMO / "squat_demo.npz"
 
 
 def test_models(server) -> None:
@@ -114,6 +122,29 @@ def test_counts_are_told(server) -> None:
         assert name in text
 
 
+@pytest.mark.slow
+def test_demonstrations_come_from_ones_own_library(coach: Coach, tmp_path: Path) -> None:
+    """Two coachings at once read it in two threads."""
+    own = coach.library.of_activity("bodyweight_squat")
+    mine = [replace(item, demonstration_id=f"mine-{i}") for i, item in enumerate(own)]
+    DemoStore.create(tmp_path / "mine", coach.checkpoint.sha256(), mine)
+    started = ServerProcess("--library", str(tmp_path / "mine"))
+    try:
+        url = f"data:application/x-npz;base64,{b64encode(CLIP.read_bytes()).decode()}"
+        part = {"type": "video_url", "video_url": {"url": url}}
+
+        def shown(seed: int) -> set[str]:
+            body = {"clip": [part], "seed": seed}
+            answer = httpx2.post(f"{started.url}/v1/coach", json=body, timeout=WAIT)
+            return {row["id"] for row in answer.json()["demonstrations"]}
+
+        with ThreadPoolExecutor(2) as threads:
+            for found in threads.map(shown, range(2)):
+                assert found and all(name.startswith("mine-") for name in found)
+    finally:
+        started.end()
+
+
 def serve(*options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "assistant.cli", "serve", *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=170)
@@ -126,6 +157,7 @@ def serve(*options: str) -> subprocess.CompletedProcess[str]:
         (("--host", "0.0.0.0"), "no API key"),
         (("--adapter", "golf=here"), "serves no adapters"),
         (("--allow-folder", "/no/such/folder", "--max-chats", "0"), "max_chats 0"),
+        (("--port", "0", "--library", "/no/such/folder"), "no expert library in /no/such/folder"),
     ],
 )
 def test_a_server_that_cannot_start_says_why(options: tuple[str, ...], said: str) -> None:

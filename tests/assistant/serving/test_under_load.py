@@ -2,10 +2,8 @@
 
 import asyncio
 import signal
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +14,7 @@ import numpy as np
 import openai
 import pytest
 
-from .conftest import MODEL, START, WAIT, RunningServer, about, file_part, wait_until
+from .conftest import MODEL, WAIT, RunningServer, ServerProcess, about, file_part, wait_until
 from .load import ClipTalk, LoadReport, drive, learn_alone
 
 QUESTION = "What should I fix first?"
@@ -146,38 +144,6 @@ def test_an_answer_that_takes_too_long_is_given_up(
         list(server.openai.chat.completions.create(model=MODEL, messages=messages, stream=True))
     wait_until(lambda: server.metric("poise_engine_running") == 0, "the free slot", 20)
     assert server.metric("poise_timeouts_total", where="request") == before + 1
-
-
-class ServerProcess:
-    """`poise serve` as users start it."""
-
-    def __init__(self, *options: str) -> None:
-        command = [sys.executable, "-m", "assistant.cli", "serve", "--port", "0", *options]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        self.log: list[str] = []
-        threading.Thread(target=self._read_log, daemon=True).start()
-        timer = threading.Timer(START, self.process.kill)
-        timer.start()
-        self.url = self.process.stdout.readline().strip()
-        timer.cancel()
-        assert self.url.startswith("http://127.0.0.1:"), "".join(self.log)
-
-    def _read_log(self) -> None:
-        for line in self.process.stderr:
-            self.log.append(line)
-
-    def children(self) -> list[int]:
-        """Worker processes."""
-        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        numbers = [int(n) for task in tasks for n in task.read_text().split()]
-        command = {n: Path(f"/proc/{n}/cmdline").read_bytes() for n in numbers}
-        return [n for n in numbers if b"spawn_main" in command[n]]
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait(WAIT)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
