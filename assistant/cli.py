@@ -28,7 +28,7 @@ COMMANDS: Final = {
     "data": ("data_prep.cli:app", "Make and check data sets."),
     "train": ("training.cli:app", "Train a recipe's stages."),
     "eval": ("eval.cli:app", "Measure a model, with its floors beside it."),
-    "bench": ("assistant.bench:app", "Time a part beside the usual way to do it."),
+    "bench": ("assistant.bench_cli:app", "Time a part beside the usual way to do it."),
 }
 
 

@@ -87,6 +87,22 @@ def write_text(path: Path, text: str) -> None:
         ) from fault
 
 
+def check_writable(output: Path | None) -> None:
+    """Fail before minutes of work when the result could not be written."""
+    if output is None:
+        return
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=output.parent):
+            pass
+    except OSError as error:
+        raise PoiseError(
+            f"cannot write {output}",
+            got=error.strerror or str(error),
+            remedy="give another -o FILE",
+        ) from error
+
+
 def sync(path: Path) -> None:
     """Wait until a file, or the list of names of a folder, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from assistant.bench import in_turns, spread
+from assistant.bench import BY_RATE, compared, in_turns
 
 FILMS: Final = 2
 FILM_SECONDS: Final = 30
@@ -53,17 +53,16 @@ def features() -> dict[str, Any]:
         for item, expected in zip(items, naive(), strict=True):
             found = read_features(folder, item.sample_id, item.view)
             assert np.allclose(found, expected, atol=1e-4)
-    rates = [spread([len(items) / value for value in row]) for row in seconds]
-    ratio = spread([b / a for a, b in zip(*seconds, strict=True)], 3)
+    fast, slow = ([len(items) / value for value in row] for row in seconds)
     return {
-        "ours": rates[0]["median"],
-        "baseline": rates[1]["median"],
-        "ratio": ratio["median"],
-        "baselines": "every frame of each clip's film decoded",
-        "unit": "clips/s",
-        "spread": {"ours": rates[0], "baseline": rates[1], "ratio": ratio},
-        "clips": len(items),
-        "rounds": ROUNDS,
+        "measured": f"{len(items)} clips of {CLIP_SECONDS:g} s in films of {FILM_SECONDS} s",
+        **compared(
+            fast,
+            {"every frame of each clip's film decoded": slow},
+            ours_is="only the clip's frames",
+            unit="clips/s",
+            ratio_is=BY_RATE,
+        ),
     }
 
 

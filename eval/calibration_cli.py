@@ -9,8 +9,9 @@ import typer
 
 from assistant.checkpoint import Checkpoint
 from assistant.errors import PoiseError
+from assistant.files import check_writable
 from eval.options import AsJson, ModelFolder, Output
-from eval.output import check_writable, finish
+from eval.output import finish
 
 
 def calibration(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from assistant.errors import PoiseError
+from assistant.markdown import markdown
 from eval import tables
 
 RESULTS = Path("docs/results")
@@ -55,7 +56,7 @@ def shuffles_table(result: Mapping[str, Any]) -> str:
     for name, values in result["shuffled_inputs"].items():
         cells = [tables.number(None if values is None else values[key]) for key in SHUFFLE_KEYS]
         rows.append([name, *cells])
-    return tables.markdown(["shuffled between clips", *SHUFFLE_KEYS], rows)
+    return markdown(["shuffled between clips", *SHUFFLE_KEYS], rows)
 
 
 def write_card(*, check: bool, results: Path = RESULTS, card: Path = CARD) -> str:

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
+from assistant.files import check_writable
 from eval.calibration_cli import calibration
 from eval.dataset_suites_cli import egoexo4d_proficiency, expertaf
 from eval.dialogues_cli import chat_questions
 from eval.humans_cli import app as humans
 from eval.options import AsJson, ModelFolder, Output
-from eval.output import check_writable, finish
+from eval.output import finish
 from eval.paper_tables_cli import tables
 from eval.proficiency_controls_cli import proficiency_controls
 from eval.score_cli import bertscore_baseline, compare, score

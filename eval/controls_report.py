@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from assistant.errors import PoiseError
+from assistant.markdown import markdown
 from eval import controls_published as published
 from eval.proficiency_controls import CONTROLS, FLOORS, KEYS, LADDER, LEAVE_ONE_OUT, OVERALL, Row
 from eval.sparse_skill_controls import FIGURES, VARIANTS
 from eval.sparse_skill_controls import FLOORS as SPARSE_SKILL_FLOORS
-from eval.tables import markdown, number
+from eval.tables import number
 from prompts.vocabulary import LEVELS
 
 RESULT = Path("docs/results/proficiency_controls.json")

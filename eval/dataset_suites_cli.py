@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from assistant.files import check_writable
 from eval.options import AsJson, EngineName, ModelFolder, Output
-from eval.output import check_writable, finish
+from eval.output import finish
 
 Dataset = Annotated[Path, typer.Argument(help="As `poise data egoexo4d` wrote it.")]
 Split = Annotated[str, typer.Option(help="Of the dataset.")]

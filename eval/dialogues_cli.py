@@ -6,8 +6,9 @@ from typing import Annotated, Final
 
 import typer
 
+from assistant.files import check_writable
 from eval.options import AsJson, ModelFolder, Output
-from eval.output import check_writable, finish
+from eval.output import finish
 
 # Other performers than those of any training or test set.
 CLIPS: Final = ("--performers", "16", "--clips", "6", "--seed", "7301", "--split", "test")

@@ -13,13 +13,14 @@ import numpy as np
 
 from assistant.coach import Coach
 from assistant.coach_result import CoachInput, CoachResult
+from assistant.markdown import markdown
 from assistant.pose.alignment import distances_to
 from eval import levels as lv
 from eval.corrections import ExpertWindows, correction_scores
 from eval.poses import window_joints
 from eval.statistics import PairedTest, mcnemar, paired_bootstrap
 from eval.summaries import Scores, summarise
-from eval.tables import markdown, number
+from eval.tables import number
 from eval.testset import TestClip
 from eval.variants import CoachVariant, coach_all
 

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from assistant.errors import PoiseError
+from assistant.files import check_writable
 from eval.options import AsJson, Output
-from eval.output import check_writable, finish
+from eval.output import finish
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 

@@ -16,11 +16,12 @@ import numpy as np
 
 from assistant.errors import PoiseError
 from assistant.files import check_file
+from assistant.markdown import markdown
 from eval.agreement import ordinal_alpha
 from eval.humans import FORMAT, SCALE
 from eval.score_files import file_sha256
 from eval.statistics import bootstrap, paired_bootstrap
-from eval.tables import markdown, number, with_interval
+from eval.tables import number, with_interval
 
 # question: [raters, samples, systems], NaN where not rated.
 Ratings = Mapping[str, np.ndarray]

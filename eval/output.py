@@ -1,11 +1,8 @@
 """Where every suite's result goes: one JSON file, and a table or one object on stdout."""
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
-
-from assistant.errors import PoiseError
 
 
 def finish(result: dict[str, Any], as_json: bool, output: Path | None, table: str) -> None:
@@ -14,19 +11,3 @@ def finish(result: dict[str, Any], as_json: bool, output: Path | None, table: st
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     print(json.dumps(result, sort_keys=True) if as_json else table)
-
-
-def check_writable(output: Path | None) -> None:
-    """Fail before minutes of work when the result could not be written."""
-    if output is None:
-        return
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=output.parent):
-            pass
-    except OSError as error:
-        raise PoiseError(
-            f"cannot write {output}",
-            got=error.strerror or str(error),
-            remedy="give another -o FILE",
-        ) from error

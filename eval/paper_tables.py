@@ -17,8 +17,8 @@ from typing import Any, Final
 import yaml
 
 from assistant.errors import PoiseError
+from assistant.markdown import markdown
 from eval.published import NONE, published
-from eval.tables import markdown
 
 RESULTS: Final = Path("docs/results")
 PAGE: Final = Path("docs/paper_tables.md")

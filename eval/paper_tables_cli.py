@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from assistant.files import write_text
+from assistant.files import check_writable, write_text
 from eval.options import AsJson
-from eval.output import check_writable
 
 
 def tables(

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from assistant.errors import PoiseError
+from assistant.files import check_writable
 from eval.options import AsJson, Output
-from eval.output import check_writable, finish
+from eval.output import finish
 
 
 def proficiency_controls(

@@ -188,7 +188,8 @@ def rank_clips(coach: Coach, clips: Sequence[TestClip], **options: Any) -> list[
 
 def table(found: Mapping[str, Any]) -> str:
     """`report` as Markdown."""
-    from eval.tables import markdown, number
+    from assistant.markdown import markdown
+    from eval.tables import number
 
     keys = ("median_rank", "mean_rank", "mean_reciprocal_rank")
     rows = [[name, *(number(v[k], 2) for k in keys)] for name, v in found["ranks"].items()]

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from assistant.errors import PoiseError
-from assistant.files import write_text
+from assistant.files import check_writable, write_text
 from eval.options import AsJson, Output
-from eval.output import check_writable, finish
+from eval.output import finish
 
 
 def score(

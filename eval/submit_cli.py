@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from assistant.files import check_writable
 from eval.options import AsJson, EngineName, ModelFolder
-from eval.output import check_writable
 
 
 def submit(

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from eval.tables import markdown, number, score_rows, texts_table, with_interval
+from assistant.markdown import markdown
+from eval.tables import number, score_rows, texts_table, with_interval
 
 _LEVEL_ROWS: Final = (
     ("accuracy, top-1", "accuracy", 3),

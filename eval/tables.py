@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from assistant.markdown import markdown
+
 NOT_RUN = "not run"
 
 
@@ -21,25 +23,6 @@ def with_interval(value: Any, interval: Sequence[float] | None, digits: int = 3)
         return number(value, digits)
     low, high = (number(bound, digits) for bound in interval)
     return f"{number(value, digits)} [{low}, {high}]"
-
-
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """An aligned Markdown table.
-
-    Raises:
-        ValueError: a row has another number of cells than the header.
-    """
-    for row in rows:
-        if len(row) != len(header):
-            raise ValueError(f"row {row} has {len(row)} cells; expected: {len(header)}")
-    table = [header, *rows]
-    widths = [max(len(row[i]) for row in table) for i in range(len(header))]
-    lines = [
-        "| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |"
-        for row in table
-    ]
-    lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
-    return "\n".join(lines)
 
 
 # (what, key, unit digits, what stands beside it as (name, key))

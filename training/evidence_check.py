@@ -15,13 +15,13 @@ from typing import Final
 import numpy as np
 
 from assistant.evidence import Experts, distance_of
+from assistant.markdown import markdown
 from assistant.pose.kinematics import measure_repetitions
 from assistant.remark_topics import TOPICS
 from data_prep.drills.faults import KNOWN
 from data_prep.drills.noise import add_pose_noise
 from data_prep.drills.records import Drill
 from data_prep.drills.simulate import simulate_many
-from eval.tables import markdown
 from training.experts import experts
 
 THRESHOLDS: Final = (1.5, 1.75, 2.0, 2.25, 2.5)

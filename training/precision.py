@@ -1,22 +1,13 @@
-"""Which arithmetic a training uses on this machine.
-
-Processors without bfloat16 units emulate them: a product of matrices then takes up to fifty times
-as long as in float32. So bfloat16 is used only where it is native, unless a recipe insists.
-"""
+"""Which arithmetic a training uses: bfloat16 only where it is native, unless a recipe insists."""
 
 from contextlib import AbstractContextManager
 from typing import Literal
 
 import torch
 
+from assistant.precision import native_bf16
+
 Precision = Literal["auto", "bf16", "fp32"]
-
-
-def native_bf16() -> bool:
-    """Whether this machine's GPU, else its processor, multiplies bfloat16 matrices natively."""
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def uses_bf16(precision: Precision) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from assistant.bench import in_turns, spread
+from assistant.bench import compared, in_turns
 from assistant.checkpoint import LIBRARY_FOLDER, Checkpoint
 from assistant.demos import store as stores
 from assistant.demos.choice import Choice
@@ -67,21 +67,17 @@ def run() -> dict[str, Any]:
             lambda: by(plain, queries[next(turns)]),
             lambda: from_memory(queries[next(turns)]),
         ]
-        spent = np.array(in_turns(works, QUERIES)) * 1000
-    medians = np.median(spent, axis=1)
+        spent = [[1000 * t for t in row] for row in in_turns(works, QUERIES)]
+    others = ("the store without an index", "all vectors in memory, one product")
     return {
-        "ours": float(f"{medians[0]:.4g}"),
-        "baseline": [float(f"{m:.4g}") for m in medians[1:]],
-        "baselines": ["the store without an index", "all vectors in memory, one product"],
-        "ratio": [float(f"{m / medians[0]:.3g}") for m in medians[1:]],
-        "unit": "ms",
+        "measured": f"a query of {ITEMS:,} items",
+        **compared(
+            spent[0],
+            dict(zip(others, spent[1:], strict=True)),
+            ours_is="the store with its index",
+            unit="ms",
+        ),
         "recall": round(float(recall), 3),
-        "spread": {
-            name: spread(row.tolist())
-            for name, row in zip(("index", "no index", "memory"), spent, strict=True)
-        },
-        "items": ITEMS,
-        "queries": QUERIES,
         "nearest": LIMIT,
         "write_s": round(written, 1),
         "index_s": round(max(built, 0.0), 1),

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from assistant.bench import in_turns, spread
+from assistant.bench import BY_RATE, compared, in_turns, spread
 from assistant.pose.alignment import pa_mpjpe
 from assistant.pose.dtw import dtw, frame_distances
 from assistant.pose.normalise import REST_POSE
@@ -47,26 +47,20 @@ def run() -> dict[str, Any]:
     times = in_turns(works, ROUNDS)
     rates = [[n / t for t in spent] for n, spent in zip(sizes, times, strict=True)]
     ours, one_core, *baselines = rates
-    ratios = [[x / y for x, y in zip(ours, base, strict=True)] for base in baselines]
     pairs = [LEARNERS * EXPERTS / t for t in times[0]]
     hours = [GOAL[0] * GOAL[1] / rate / 3600 for rate in pairs]
+    names = (
+        "one SVD a pair in a loop",
+        "batched NumPy SVD",
+        f"batched NumPy SVD, {cores()} threads",
+    )
+    form: dict[str, Any] = {"unit": "frame alignments/s", "ratio_is": BY_RATE}
+    others = dict(zip(names, baselines, strict=True))
     return {
-        "unit": "frame alignments per second",
-        "ours": spread(ours)["median"],
-        "baseline": [spread(base)["median"] for base in baselines],
-        "ratio": [spread(ratio)["median"] for ratio in ratios],
-        "baselines": [
-            "one SVD a pair in a loop",
-            "batched NumPy SVD",
-            f"batched NumPy SVD, {cores()} threads",
-        ],
-        "threads": cores(),
-        "rounds": ROUNDS,
-        "spread": {
-            "ours": spread(ours),
-            "ours_one_thread": spread(one_core),
-            "baseline": [spread(base) for base in baselines],
-            "ratio": [spread(ratio) for ratio in ratios],
+        "measured": f"windows of {WINDOW} frames in experts' {EXPERT}",
+        **compared(ours, others, ours_is=f"window_errors, {cores()} threads", **form),
+        "parts": {
+            "the same": compared(one_core, others, ours_is="window_errors, 1 thread", **form)
         },
         "dtw": _time_warping(rng),
         "projection": {

@@ -2,8 +2,8 @@
 
 The same prompts, greedy, the same number of new tokens; transformers' `generate` answers them one
 by one and as one batch. The aim is for a text model of 135M (SmolLM2's shape, random weights,
-bfloat16); the shipped model is printed beside. vLLM's cache of prefixes is emptied before every
-round, since transformers keeps none.
+bfloat16 where the machine has it, else float32); the shipped model is printed beside. vLLM's cache
+of prefixes is emptied before every round, since transformers keeps none.
 """
 
 import tempfile
@@ -14,13 +14,14 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from assistant.bench import in_turns, spread
+from assistant.bench import Aim, compared, in_turns
 from assistant.checkpoint import DEFAULT_NAME, LANGUAGE_FOLDER, WEIGHTS_FOLDER
 from assistant.engine.base import GenerationOptions, Prompt
 from assistant.engine.transformers_engine import TransformersEngine
 from assistant.model.configuration_poise import PoiseConfig
 from assistant.model.modeling_poise import PoiseForConditionalGeneration
 from assistant.model.processing_poise import ModelInputs, PoiseProcessor
+from assistant.precision import native_bf16
 from assistant.progress import quiet_libraries
 from assistant.serving.vllm_engine import VllmEngine, require_vllm
 from assistant.tasks.commentary import commentary_prompt
@@ -30,6 +31,9 @@ CLIPS: Final = 16
 NEW_TOKENS: Final = 64
 ROUNDS: Final = 3
 BASELINES: Final = ("transformers one by one", "transformers as one batch")
+AIMS: Final = [
+    Aim("ratio", "at_least", value, name) for name, value in zip(BASELINES, (4.0, 2.0), strict=True)
+]
 SHAPE_135M: Final = {
     "hidden_size": 576,
     "intermediate_size": 1536,
@@ -47,30 +51,25 @@ def run() -> dict[str, Any]:
     require_vllm()
     mini = WEIGHTS_FOLDER / DEFAULT_NAME / LANGUAGE_FOLDER
     with tempfile.TemporaryDirectory() as folder, quiet_libraries():
-        large = write_checkpoint(Path(folder), mini)
-        found = {"135M": compare(large), DEFAULT_NAME: compare(mini)}
-    big = found["135M"]
+        dtype = torch.bfloat16 if native_bf16() else torch.float32
+        large = write_checkpoint(Path(folder), mini, dtype)
+        found, shipped = compare(large, AIMS), compare(mini)
     return {
-        "ours": big["ours"]["median"],
-        "baseline": [each["median"] for each in big["baseline"]],
-        "ratio": [each["median"] for each in big["ratio"]],
-        "baselines": list(BASELINES),
-        "unit": "s",
-        "spread": big,
-        DEFAULT_NAME: found[DEFAULT_NAME],
+        "measured": f"135M, {str(dtype).removeprefix('torch.')}",
+        **found,
+        "parts": {DEFAULT_NAME: shipped},
         "clips": CLIPS,
         "new_tokens": NEW_TOKENS,
-        "rounds": ROUNDS,
     }
 
 
-def write_checkpoint(folder: Path, mini: Path) -> Path:
+def write_checkpoint(folder: Path, mini: Path, dtype: torch.dtype) -> Path:
     """A checkpoint with random weights in SmolLM2-135M's shape and the mini's features."""
     settings = PoiseConfig.from_pretrained(mini).to_dict()
     settings["text_config"] |= SHAPE_135M
     torch.manual_seed(0)
     model = PoiseForConditionalGeneration(PoiseConfig.from_dict(settings))
-    model.to(torch.bfloat16).save_pretrained(folder)
+    model.to(dtype).save_pretrained(folder)
     PoiseProcessor.from_pretrained(mini).save_pretrained(folder)
     return folder
 
@@ -97,8 +96,8 @@ def clip_prompts(config: PoiseConfig) -> list[Prompt]:
     ]
 
 
-def compare(folder: Path) -> dict[str, Any]:
-    """Spreads of ours, the baselines and the ratios for one checkpoint."""
+def compare(folder: Path, aims: Sequence[Aim] = ()) -> dict[str, Any]:
+    """Ours and the baselines for one checkpoint."""
     theirs, ours = TransformersEngine.from_pretrained(folder), VllmEngine.from_pretrained(folder)
     prompts = clip_prompts(ours.config)
     options = GenerationOptions(max_new_tokens=NEW_TOKENS)
@@ -120,8 +119,5 @@ def compare(folder: Path) -> dict[str, Any]:
     one_by_one(prompts[:1])
     mine, *others = in_turns(works, ROUNDS)
     ours.close()
-    return {
-        "ours": spread(mine),
-        "baseline": [spread(times) for times in others],
-        "ratio": [spread([b / a for a, b in zip(mine, times, strict=True)], 3) for times in others],
-    }
+    beside = dict(zip(BASELINES, others, strict=True))
+    return compared(mine, beside, ours_is="vLLM", unit="s", aims=aims)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from assistant.bench import in_turns, spread
+from assistant.bench import compared, in_turns
 from assistant.video.decode import forget_films, frames, write_video
 from assistant.video.sampling import uniform_times
 
@@ -31,31 +31,30 @@ def run() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         film = make_film(Path(folder) / "film.mp4", FILM_SECONDS)
         size = film.stat().st_size
-        found = {name: _time(film, count) for name, count in COUNTS.items()}
-    medians = {name: {key: s["median"] for key, s in row.items()} for name, row in found.items()}
+        (first, whole), (second, few) = (
+            (name, _time(film, count)) for name, count in COUNTS.items()
+        )
     return {
-        **medians["all 60 frames"],
-        "baselines": "decoding from frame 0",
-        "unit": "ms",
-        "few_frames": medians["8 frames"],
-        "spread": found,
+        "measured": first,
+        **whole,
+        "parts": {second: few},
         "window_s": list(WINDOW),
         "film": f"{FILM_SECONDS} s, {SIDES[1]} x {SIDES[0]}, {FPS} fps, {size / 1e6:.1f} MB, H.264",
-        "rounds": ROUNDS,
     }
 
 
-def _time(film: Path, count: int) -> dict[str, dict[str, float]]:
-    """Spread of ours, baseline and ratio for `count` frames of the window."""
+def _time(film: Path, count: int) -> dict[str, Any]:
+    """Both ways for `count` frames of the window."""
     fast, slow = (reader(film, count, seek) for seek in (True, False))
     for (_, a), (_, b) in zip(fast(), slow(), strict=True):
         assert np.array_equal(a, b)
     ours, baseline = in_turns([fast, slow], ROUNDS)
-    return {
-        "ours": spread([1000 * t for t in ours]),
-        "baseline": spread([1000 * t for t in baseline]),
-        "ratio": spread([b / a for a, b in zip(ours, baseline, strict=True)], 3),
-    }
+    return compared(
+        [1000 * t for t in ours],
+        {"decoding from frame 0": [1000 * t for t in baseline]},
+        ours_is="seeking",
+        unit="ms",
+    )
 
 
 def make_film(path: Path, seconds: float, sides: tuple[int, int] = SIDES) -> Path:
