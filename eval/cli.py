@@ -16,6 +16,7 @@ from eval.options import AsJson, ModelFolder, Output
 from eval.output import finish
 from eval.paper_tables_cli import tables
 from eval.proficiency_controls_cli import proficiency_controls
+from eval.reproduce_cli import reproduce
 from eval.score_cli import bertscore_baseline, compare, score
 from eval.submit_cli import submit
 
@@ -233,6 +234,7 @@ app.command("egoexo4d-proficiency")(egoexo4d_proficiency)
 app.command("expertaf")(expertaf)
 app.command("chat-questions")(chat_questions)
 app.command("proficiency-controls")(proficiency_controls)
+app.command("reproduce")(reproduce)
 app.command("score")(score)
 app.command("compare")(compare)
 app.command("submit")(submit)

@@ -9,20 +9,18 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from assistant.errors import PoiseError
 from assistant.markdown import markdown
+from eval import reproduce
+from eval.paper_rows import definitions
 from eval.published import NONE, published
 
 RESULTS: Final = Path("docs/results")
 PAGE: Final = Path("docs/paper_tables.md")
-# The stored result of `paper_rows.yaml`'s `runs`, by their names.
+# Folder of the stored results of `paper_rows.yaml`'s `runs` (`eval.reproduce`).
 RUNS: Final = "paper_rows"
 
 
@@ -35,26 +33,6 @@ class MeasuredRow:
     n: str
     status: str
     paper_row: str | None
-
-
-@cache
-def definitions() -> Mapping[str, Any]:
-    """`paper_rows.yaml`: commands, blocked, runs, tables."""
-    text = resources.files("eval").joinpath("paper_rows.yaml").read_text("utf-8")
-    found: dict[str, Any] = yaml.safe_load(text)
-    return found
-
-
-def overrides(run: str) -> list[str]:
-    """Overrides of `poise train ablation` that make a run.
-
-    Raises:
-        KeyError: there is no such run.
-    """
-    for group in definitions()["runs"].values():
-        if run in group["rows"]:
-            return [*group["base"], *group["rows"][run]]
-    raise KeyError(run)
 
 
 class Stored:
@@ -78,7 +56,10 @@ class Stored:
         """The value at a path, with `low` and `high` where the file keeps its interval."""
         name, *keys = path.split("/")
         if name not in self._files:
-            self._files[name] = self._read(self._folder / f"{name}.json")
+            if name == RUNS:
+                self._files[name] = reproduce.read_rows(self._folder / RUNS)
+            else:
+                self._files[name] = self._read(self._folder / f"{name}.json")
         parent, found = None, self._files[name]
         for key in keys:
             parent, found = found, _child(found, key)
@@ -157,8 +138,7 @@ def _how(path: str) -> str:
     name, *keys = path.split("/")
     if name != RUNS:
         return str(definitions()["commands"][name])
-    own = [s for g in definitions()["runs"].values() for s in g["rows"].get(keys[0], ())]
-    return f"override {' '.join(own)}" if own else "no override beside the common ones"
+    return f"poise eval reproduce --rows {keys[0]}"
 
 
 def _cell(table: Mapping[str, Any], column: str, value: Any) -> str:
@@ -241,13 +221,17 @@ def section(name: str, stored: Stored) -> str:
 
 def page(names: Sequence[str], stored: Stored) -> str:
     """Tables as one Markdown page."""
-    common = " ".join(definitions()["runs"]["profvlm"]["base"])
+    seeds = ", ".join(map(str, definitions()["reproduce"]["seeds"]))
+    runs, planned, hours = (stored.value(f"{RUNS}/about/{k}") for k in ("runs", "planned", "hours"))
     head = (
         "# The papers' tables\n\n"
         "Written by `poise eval tables --markdown docs/paper_tables.md` from the stored results\n"
         "(docs/results). Figures of ours are means with 95% intervals over performers, or ranges\n"
-        "over seeds. An override is a setting of `poise train ablation` ([how](training.md)); all\n"
-        f"of ProfVLM's rows take also `{common}`."
+        "over seeds.\n\n"
+        "Rows whose n is a product, seeds times test clips, are trained by `poise eval reproduce`\n"
+        "([how](training.md#the-rows-again)): small models with minutes of training each, to be\n"
+        "compared with each other and not with poise-mini. Of the planned trainings (seeds\n"
+        f"{seeds}) {runs} of {planned} are stored; they took {hours:.1f} hours in all."
     )
     return "\n\n".join([head, *(section(name, stored) for name in names)]) + "\n"
 

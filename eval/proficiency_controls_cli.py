@@ -1,16 +1,17 @@
 """`poise eval proficiency-controls`: train the rows of both papers' tables and print them."""
 
-import subprocess
-import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import typer
 
-from assistant.errors import PoiseError
 from assistant.files import check_writable
 from eval.options import AsJson, Output
 from eval.output import finish
+from eval.trainings import train
+
+# The drills of these tables, fewer than the recipe's.
+ACTIVITIES: Final = "activities=[bodyweight_squat, basketball_free_throw]"
 
 
 def proficiency_controls(
@@ -50,7 +51,7 @@ def _measure(settings: list[str], runs: Path, part: str, seeds: int) -> dict[str
     from eval import sparse_skill_controls
 
     if part in ("all", "look_closer"):
-        train(["ablation", "--stage", "look_closer", "-o", str(runs), *settings,
+        train(["ablation", "--stage", "look_closer", "-o", str(runs), ACTIVITIES, *settings,
                f"look_closer.seeds={seeds}"])  # fmt: skip
     if part in ("all", "sparse_skill"):
         sparse_skill_controls.run_missing(runs, range(seeds), settings, train)
@@ -61,20 +62,3 @@ def _measure(settings: list[str], runs: Path, part: str, seeds: int) -> dict[str
         "sparse_skill": sparse_skill_controls.read_runs(runs),
         "settings": settings,
     }
-
-
-def train(arguments: list[str]) -> None:
-    """`poise train` as a process of its own.
-
-    Raises:
-        PoiseError: it failed.
-    """
-    command = [sys.executable, "-m", "assistant.cli", "train", *arguments]
-    print(f"poise train {' '.join(arguments)}", file=sys.stderr)
-    done = subprocess.run(command, stdout=sys.stderr)
-    if done.returncode != 0:
-        raise PoiseError(
-            "a training failed",
-            got=f"exit code {done.returncode}",
-            remedy=f"run `poise train {' '.join(arguments)}` and read its message",
-        )

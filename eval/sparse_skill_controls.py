@@ -18,6 +18,8 @@ POSE_TOKENIZER: Final = "pose_tokenizer"
 VARIANTS: Final = ("full", "non_sparse", "no_local", "no_contrastive", "late_fusion")
 # Smaller pools than the recipe's, before the user's own settings.
 SIZES: Final = (
+    "activities=[bodyweight_squat, basketball_free_throw]",
+    "data.validation_performers=24",
     "data.perception_performers=60",
     "data.language_performers=40",
     "data.clips_per_performer=4",

@@ -4,6 +4,7 @@ poise train mini                                            on one CPU or GPU
 accelerate launch --num_processes 4 -m training.cli mini    on several
 poise train export runs/mini published/mini                 what can be passed on
 poise train parameters profvlm_smollm2                      how much a recipe trains
+poise train films runs/mini drills/ starts.json out.npz     what the video encoder sees of clips
 """
 
 import json
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
 train_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 export_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 parameters_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+films_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 # What `poise train` does beside training a recipe, by the first word after it.
-BESIDE = {"export": export_app, "parameters": parameters_app}
+BESIDE = {"export": export_app, "parameters": parameters_app, "films": films_app}
 
 
 def app(args: Sequence[str], prog_name: str = "poise train") -> None:
-    """`poise train export ...`, `poise train parameters ...`, or else `poise train RECIPE ...`."""
+    """`poise train NAME ...` for a name of BESIDE, or else `poise train RECIPE ...`."""
     if args and args[0] in BESIDE:
         BESIDE[args[0]](args=list(args[1:]), prog_name=f"{prog_name} {args[0]}")
     else:
@@ -74,6 +76,23 @@ def parameters(
     with quiet_libraries():
         table = parameter_table(loaded)
     print(json.dumps(table) if as_json else describe(table))
+
+
+@films_app.command()
+def films(
+    run: Annotated[Path, typer.Argument(help="The folder of a run with a video encoder.")],
+    dataset: Annotated[Path, typer.Argument(help="Simulated clips, by `poise data drills`.")],
+    starts: Annotated[
+        Path, typer.Argument(help="JSON: each clip's name and the second at which it is filmed.")
+    ],
+    output: Annotated[Path, typer.Argument(help="Where the features are written (.npz).")],
+    workers: Annotated[int, typer.Option(min=1, help="Processes that render.")] = 2,
+    seed: Annotated[int, typer.Option(help="Of the scenery.")] = 0,
+) -> None:
+    """Render all five views of clips in their focus windows and encode them, as in training."""
+    from training.video_features import write_features
+
+    print(write_features(run, dataset, starts, output, workers=workers, seed=seed))
 
 
 @train_app.command(

@@ -80,7 +80,9 @@ def perceived_clips(
             work / VIDEO_FILE,
             sha_of(identity, str(filmed)),
             lambda: video_arrays(
-                rendered_features(drills, starts, perception, filmed, seed, workers)
+                rendered_features(
+                    [drill.pose for drill in drills], starts, perception, filmed, seed, workers
+                )
             ),
             progress,
         )

@@ -120,7 +120,7 @@ def with_films(run: Run, clips: Sequence[PerceivedClip], seed: int) -> list[Perc
         return list(clips)
     filmed = drawn_views(len(clips), language.video_share, language.rig, seed)
     rows = rendered_features(
-        [clip.drill for clip in clips],
+        [clip.drill.pose for clip in clips],
         [clip.window.start for clip in clips],
         perception,
         filmed,

@@ -1,19 +1,21 @@
 """Video features of simulated clips for the language stage: rendered, encoded, no film kept."""
 
+import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from assistant.clip import PoseSequence
+from assistant.dataset import read_samples
+from assistant.errors import PoiseError
 from assistant.perception import Perception
 from assistant.processes import spread
 from assistant.tasks.window import WINDOW_SECONDS
 from assistant.video.sampling import uniform_times
 from data_prep.drills.render import render_views
 from prompts.vocabulary import VIEWS
-
-if TYPE_CHECKING:
-    from data_prep.drills.records import Drill
 
 # How many views a clip has: mostly one film, sometimes a whole rig.
 VIEW_COUNTS = (1, 2, 5)
@@ -43,7 +45,7 @@ def masked(
 
 
 def rendered_features(
-    drills: Sequence["Drill"],
+    poses: Sequence[PoseSequence],
     starts: Sequence[float] | np.ndarray,
     perception: Perception,
     filmed: Sequence[Sequence[str]],
@@ -56,11 +58,12 @@ def rendered_features(
     estimate.
 
     Args:
+        poses: the true motion of each clip.
         starts: seconds at which each clip's focus window begins.
         filmed: the views of each clip (`drawn_views`).
     """
     encoder = perception.video_encoder
-    features: list[np.ndarray | None] = [None] * len(drills)
+    features: list[np.ndarray | None] = [None] * len(poses)
     chosen = [i for i, views in enumerate(filmed) if views]
     if encoder is None or not chosen:
         return features
@@ -68,7 +71,7 @@ def rendered_features(
     for i in chosen:
         start = float(starts[i])
         times = uniform_times(start, start + WINDOW_SECONDS, encoder.frames)
-        jobs.append((drills[i].pose, list(filmed[i]), times, encoder.size, int(seed + i)))
+        jobs.append((poses[i], list(filmed[i]), times, encoder.size, int(seed + i)))
     for i, pictures in zip(chosen, spread(_render, jobs, workers, chunk=8), strict=True):
         features[i] = encoder.encode(pictures)
     return features
@@ -79,3 +82,35 @@ def _render(job: tuple) -> np.ndarray:
     pose, views, times, size, seed = job
     films = render_views(pose, views, times, size=size, seed=seed)
     return np.stack([films[view] for view in views])
+
+
+def write_features(
+    run: Path, dataset: Path, starts: Path, output: Path, *, workers: int, seed: int
+) -> Path:
+    """Store features [V, D] of all views of simulated clips, by the clip's name; whole or not.
+
+    Args:
+        run: a folder with perception.
+        dataset: clips with their true motion (`pose_clean`).
+        starts: JSON of a clip's name to the second at which its focus window begins.
+
+    Raises:
+        PoiseError: no video encoder, or a clip that is not in the dataset.
+    """
+    perception = Perception.from_pretrained(run)
+    if perception.video_encoder is None:
+        raise PoiseError("no films without a video encoder", got=str(run))
+    begins: dict[str, float] = json.loads(starts.read_text("utf-8"))
+    poses = {row["sample_id"]: row["pose_clean"] for row in read_samples(dataset)}
+    missing = [name for name in begins if name not in poses]
+    if missing:
+        raise PoiseError(f"clips that are not in {dataset}", got=", ".join(missing[:3]))
+    chosen = [poses[name] for name in begins]
+    filmed = [VIEWS] * len(chosen)
+    made = rendered_features(chosen, list(begins.values()), perception, filmed, seed, workers)
+    arrays: dict[str, Any] = dict(zip(begins, made, strict=True))
+    part = output.with_name(f"{output.name}.part")
+    with part.open("wb") as file:
+        np.savez(file, **arrays)
+    part.replace(output)
+    return output

@@ -9,6 +9,8 @@ import pytest
 from assistant import cli
 from assistant.errors import PoiseError
 from eval import paper_tables as pt
+from eval import reproduce
+from eval.paper_rows import overrides
 from eval.published import published
 
 ROOT = Path(__file__).parents[2]
@@ -87,23 +89,24 @@ def test_no_block_holds_published_and_measured_rows(stored: pt.Stored) -> None:
 def test_measured_cells_are_the_stored_values(tmp_path: Path) -> None:
     result = {"level_accuracy": 0.6125, "n": 16, "intervals": {"level_accuracy": [0.5, 0.75]}}
     (tmp_path / "mini_test.json").write_text(json.dumps(result))
-    runs = {"agp": {"accuracy": 0.25, "macro_f1": 0.125, "n": 8}}
-    (tmp_path / "paper_rows.json").write_text(json.dumps(runs))
+    [run] = reproduce.plan(["agp"], [0])
+    figures = {"accuracy": 0.25, "macro_f1": 0.125, "n": 8}
+    about = {"seed": 0, "settings_sha256": run.settings_sha256, "seconds": {}}
+    reproduce.write_result(tmp_path / "paper_rows", run, about | figures)
     stored = pt.Stored(tmp_path)
     rows = {row.name: row for row in pt.measured("profvlm-3", stored)}
     assert rows["poise-mini"].cells == ("-", "-", "-", "61.3 [50.0, 75.0]")
     assert rows["poise-mini"].n == "16"
     assert rows["ProfVLM (AGP)"].cells == ("not run", "not run", "25.0", "-")
     assert rows["ProfVLM (AGP)"].status == (
-        "run in part, without the rest (override language.views=[ego]; "
-        "override language.views=[exo1,exo2,exo3,exo4])"
+        "run in part, without the rest (poise eval reproduce --rows agp_ego; "
+        "poise eval reproduce --rows agp_exos)"
     )
     rows = {row.name: row for row in pt.measured("profvlm-4", stored)}
     assert rows["ProfVLM (AGP), Ego+Exos"].cells == ("25.0", "12.5")
     assert rows["ProfVLM (AGP), Ego+Exos"].status == "run"
-    assert rows["ProfVLM (MLP), Ego"].status == (
-        "not run (override language.projector=mlp language.views=[ego])"
-    )
+    assert rows["ProfVLM (AGP), Ego+Exos"].n == "1 x 8"
+    assert rows["ProfVLM (MLP), Ego"].status == ("not run (poise eval reproduce --rows mlp_ego)")
     rows = {row.name: row for row in pt.measured("look-closer-4", stored)}
     assert rows["2 + gaze"].status.startswith("not run (poise eval proficiency-controls")
 
@@ -113,9 +116,9 @@ def test_every_override_is_a_setting_of_the_recipe() -> None:
 
     for group in pt.definitions()["runs"].values():
         for run in group["rows"]:
-            load_recipe("ablation", pt.overrides(run))
+            load_recipe("ablation", overrides(run))
     with pytest.raises(KeyError):
-        pt.overrides("no such run")
+        overrides("no such run")
 
 
 def test_the_command_writes_all_four_forms(
