@@ -244,7 +244,11 @@ def reproduce(
         clock: seconds, as `time.perf_counter`.
     """
     began, found = clock(), Progress()
-    results = {run.name: result for run in runs if (result := stored(folder, run)) is not None}
+    results: dict[str, Result] = {}
+    for run in runs:
+        before = stored(folder, run)
+        if before is not None:
+            results[run.name] = before
     found.kept = list(results)
     missing = [run for run in runs if run.name not in results]
     for place, run in enumerate(missing):
