@@ -27,7 +27,7 @@ from eval.proficiency_controls import figures
 from eval.summaries import Scores, summarise_corrections
 from eval.testset import TestClip, balanced
 from eval.variants import BATCH, CoachVariant
-from prompts.parse import parse_feedback
+from prompts.parse import LABEL_ONLY, parse_feedback
 from prompts.render import render_messages
 from prompts.vocabulary import LEVELS, VIEWS
 
@@ -127,7 +127,7 @@ def score_row(
             for c, row in zip(clips, p, strict=True)
         ],
     }  # fmt: skip
-    if "texts" in measure and any(record["commentary"] for record in records):
+    if "texts" in measure and coach.config.answer_form != LABEL_ONLY:
         found |= score_commentaries(Scores(clips, records), 0, log)[0]
     if "fields" in measure:
         log("free answers")
