@@ -230,7 +230,8 @@ def page(names: Sequence[str], stored: Stored) -> str:
         "over seeds.\n\n"
         "Rows whose n is a product, seeds times test clips, are trained by `poise eval reproduce`\n"
         "([how](training.md#the-rows-again)): small models with minutes of training each, to be\n"
-        "compared with each other and not with poise-mini. Of the planned trainings (seeds\n"
+        "compared with each other and not with poise-mini. Their accuracy has an interval over\n"
+        "performers, all else the range of the seeds. Of the planned trainings (seeds\n"
         f"{seeds}) {runs} of {planned} are stored; they took {hours:.1f} hours in all."
     )
     return "\n\n".join([head, *(section(name, stored) for name in names)]) + "\n"

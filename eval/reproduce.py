@@ -18,11 +18,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
 
+import numpy as np
 import yaml
 
 from assistant.errors import PoiseError
 from assistant.files import write_text
 from eval.paper_rows import definitions
+from eval.statistics import bootstrap
 
 RECIPE: Final = "ablation"
 # Parts of the recipe that no row reads, and settings that change no number.
@@ -275,8 +277,9 @@ def reproduce(
 def read_rows(folder: Path) -> dict[str, Any]:
     """Every row's figures over its stored seeds, and `about`: runs stored and planned, hours.
 
-    A float is its mean with the range of the seeds, a count the list of all; what only some seeds
-    have is left out, and so are results of other settings than those of now.
+    A float is its mean with the range of the seeds, a count the list of all; the accuracy has an
+    interval over performers instead. What only some seeds have is left out, and so are results of
+    other settings than those of now.
     """
     found: dict[str, Any] = {}
     results: dict[str, list[Result]] = {}
@@ -286,7 +289,7 @@ def read_rows(folder: Path) -> dict[str, Any]:
         if result is not None:
             results.setdefault(run.row, []).append(result)
     for row, some in results.items():
-        found[row] = _over_seeds(some) | {"seeds": [r["seed"] for r in some]}
+        found[row] = _over_seeds(some) | {"seeds": [r["seed"] for r in some]} | _accuracy(some)
     every = [r for some in results.values() for r in some]
     found["about"] = {
         "runs": len(every),
@@ -294,6 +297,15 @@ def read_rows(folder: Path) -> dict[str, Any]:
         "hours": sum(map(seconds_of, every)) / 3600,
     }
     return found
+
+
+def _accuracy(results: Sequence[Result]) -> dict[str, Any]:
+    """The accuracy over all seeds with its 95% interval over performers."""
+    takes = [take for result in results for take in result["takes"]]
+    right = np.array([float(np.argmax(take["p"]) == take["level"]) for take in takes])
+    # A performer's clips of all seeds are drawn together.
+    found = bootstrap(right, [take["performer"] for take in takes])
+    return {"accuracy": {"value": found.value, "low": found.low, "high": found.high}}
 
 
 def _over_seeds(values: Sequence[Any]) -> Any:

@@ -36,8 +36,11 @@ class Clock:
 
 
 def result(run: suite.RowRun, seconds: Mapping[str, float], **figures: Any) -> dict[str, Any]:
+    takes = [
+        {"performer": f"p{i // 2}", "level": i % 4, "p": [0.7, 0.1, 0.1, 0.1]} for i in range(8)
+    ]
     return {
-        "row": run.row, "seed": run.seed, "settings_sha256": run.settings_sha256,
+        "takes": takes, "row": run.row, "seed": run.seed, "settings_sha256": run.settings_sha256,
         "seconds": dict(seconds), **figures,
     }  # fmt: skip
 
@@ -124,20 +127,21 @@ def test_a_run_that_fails_is_named_and_the_next_one_is_made(tmp_path: Path) -> N
 def test_rows_are_means_over_the_seeds_with_their_range(tmp_path: Path) -> None:
     runs = suite.plan(["agp", "mlp"])
     floors = {"majority": {"accuracy": 0.25}}
-    for run, accuracy in zip([r for r in runs if r.row == "agp"], (0.2, 0.3, 0.7), strict=True):
+    for run, f1 in zip([r for r in runs if r.row == "agp"], (0.2, 0.3, 0.7), strict=True):
         extra = {"bleu4": 0.1} if run.seed else {}
-        suite.write_result(
-            tmp_path, run, result(run, {"language": 1800.0}, accuracy=accuracy, n=8, floors=floors,
-                                  takes=[{"id": "a"}], **extra),
-        )  # fmt: skip
+        figures = {"macro_f1": f1, "n": 8, "floors": floors, **extra}
+        suite.write_result(tmp_path, run, result(run, {"language": 1800.0}, **figures))
     [mlp] = suite.plan(["mlp"], [0])
-    suite.write_result(tmp_path, mlp, result(mlp, {"language": 1.0}, accuracy=0.5, n=8))
+    suite.write_result(tmp_path, mlp, result(mlp, {"language": 1.0}, macro_f1=0.5, n=8))
     found = suite.read_rows(tmp_path)
-    assert found["agp"]["accuracy"] == pytest.approx({"value": 0.4, "low": 0.2, "high": 0.7})
+    assert found["agp"]["macro_f1"] == pytest.approx({"value": 0.4, "low": 0.2, "high": 0.7})
+    # Of eight takes the two of level 0 are right, in all seeds: of two of the four performers.
+    assert found["agp"]["accuracy"]["value"] == 0.25
+    assert 0 <= found["agp"]["accuracy"]["low"] < 0.25 < found["agp"]["accuracy"]["high"] <= 0.5
     assert found["agp"]["n"] == [8, 8, 8] and found["agp"]["seeds"] == [0, 1, 2]
     assert found["agp"]["floors"]["majority"]["accuracy"]["value"] == 0.25
     assert "bleu4" not in found["agp"] and "takes" not in found["agp"]
-    assert found["mlp"]["accuracy"] == 0.5 and found["mlp"]["n"] == [8]
+    assert found["mlp"]["macro_f1"] == 0.5 and found["mlp"]["n"] == [8]
     assert found["about"]["runs"] == 4 and found["about"]["planned"] == 3 * len(ROWS)
     assert found["about"]["hours"] == pytest.approx(1.5, abs=1e-3)
     # Results of other settings are not shown.
