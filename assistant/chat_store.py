@@ -317,8 +317,12 @@ def _unpack_inputs(blob: bytes) -> "ModelInputs":
     with np.load(io.BytesIO(blob), allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     features = {name: arrays[name] for name in MODALITIES if name in arrays}
+    text = arrays.get("pose_text")  # a chat that was begun earlier has none
     return ModelInputs(
-        **features, frames=int(arrays["frames"]), numbers=str(arrays["numbers"].item())
+        **features,
+        frames=int(arrays["frames"]),
+        numbers=str(arrays["numbers"].item()),
+        pose_text="" if text is None else str(text.item()),
     )
 
 

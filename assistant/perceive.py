@@ -85,7 +85,7 @@ def _judged(
         window=window,
         codes=codes,
         inputs=replace(
-            perception.model_inputs(assessment, features, video=video),
+            perception.model_inputs(assessment, features, window, video=video),
             demonstration=_shown(perception, clip.demonstration, window),
         ),
         video_views=names,

@@ -15,7 +15,7 @@ from assistant.model.configuration_poise import PoiseConfig
 from assistant.model.processing_poise import ModelInputs
 from assistant.pose.normalise import NormalisedPose, rotate_yaw
 from assistant.proficiency.assess import recrop
-from assistant.tasks.window import WindowFrames, cut_window, window_around
+from assistant.tasks.window import WindowFrames, cut_window, given_as_text, window_around
 from prompts.vocabulary import VIEWS
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ class Reader(Protocol):
     @property
     def inputs(self) -> str: ...
 
+    @property
+    def pose_form(self) -> str: ...
+
 
 @dataclass(frozen=True)
 class Perception:
@@ -53,6 +56,7 @@ class Perception:
             `prompts.numbers.NUMBER_FORMS`.
         views: whose films are looked at at all, here and by Stage 1.
         inputs: what the model is given beside the numbers (`configuration_poise.GIVEN`).
+        pose_form: how it is given the pose, one of `prompts.pose_text.POSE_FORMS`.
     """
 
     pose_tokenizer: "PoseTokenizer"
@@ -61,6 +65,7 @@ class Perception:
     numbers: str = "token"
     views: tuple[str, ...] = VIEWS
     inputs: str = "all"
+    pose_form: str = "features"
 
     @classmethod
     def from_pretrained(cls, folder: Path, *, reader: "Reader | None" = None) -> "Perception":
@@ -87,6 +92,7 @@ class Perception:
             numbers=reader.numbers,
             views=tuple(reader.views),
             inputs=reader.inputs,
+            pose_form=reader.pose_form,
         )
 
     def shown(self, views: Mapping[str, Path]) -> dict[str, Path]:
@@ -144,6 +150,7 @@ class Perception:
         self,
         assessment: "Assessment",
         pose_features: np.ndarray,
+        window: WindowFrames,
         *,
         video: np.ndarray | None = None,
         frames: int = 8,
@@ -152,7 +159,7 @@ class Perception:
 
         Args:
             assessment: numbers and pooled features of Stage 1 and its calibration.
-            pose_features: [10, M * D + 3] of the focus window.
+            pose_features: [10, M * D + 3] of the focus window; window: its frames.
             video: [V, D] features of the views, or None.
         """
         inputs = ModelInputs(
@@ -163,6 +170,7 @@ class Perception:
             stage1=np.asarray(assessment.features, dtype=np.float32),
             frames=frames,
             numbers=self.numbers,
+            pose_text=given_as_text(window, self.pose_form),
         )
         return inputs.given(self.inputs)
 

@@ -201,11 +201,9 @@ def score_motions(
             ours = np.array([errors["correction"][row][0] for row in found])
             test = paired_bootstrap(ours, table[:, 0], who, seed=seed)
             values["tests"][f"pa_mpjpe, correction - {name}"] = asdict(test)
-    nothing: dict[str, float | None] = dict.fromkeys(MOTION_ERRORS)
-    samples = [
-        dict(zip(MOTION_ERRORS, errors["correction"][row], strict=True)) if row in rows else nothing
-        for row in range(len(motions))
-    ]
+    samples: list[dict[str, float | None]] = [dict.fromkeys(MOTION_ERRORS) for _ in motions]
+    for row in rows:
+        samples[row].update(zip(MOTION_ERRORS, errors["correction"][row], strict=True))
     return values, samples
 
 

@@ -18,11 +18,11 @@ from eval.levels import derangement
 
 # Which fields of the model's inputs a shuffle exchanges; "pose" takes the learner's codes along.
 SHUFFLES: Final = {
-    "pose": ("pose",),
+    "pose": ("pose", "pose_text"),
     "video": ("video",),
     "score": ("score",),
     "stage1": ("regions", "stage1"),
-    "all": ("pose", "video", "score", "regions", "stage1"),
+    "all": ("pose", "pose_text", "video", "score", "regions", "stage1"),
 }
 BATCH: Final = 64
 

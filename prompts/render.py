@@ -120,21 +120,24 @@ def _prompt(
     score: str,
     regions: str,
     demonstration: Codes | None,
+    pose_text: str,
 ) -> str:
     counts = {"frames": frames, "n_video": n_video, "n_pose": n_pose, "n_stage1": n_stage1}
     faults = [f"{name} {count}" for name, count in counts.items() if count < 0]
     if n_video and not frames:
         faults.append(f"frames 0 with n_video {n_video}")
+    if n_pose and pose_text:
+        faults.append(f"n_pose {n_pose} beside the pose as text")
     if faults:
         raise ValueError(
             f"cannot render the prompt; got: {', '.join(faults)}; expected: numbers of 0 or above, "
-            "and at least one frame where there is a video"
+            "at least one frame where there is a video, the pose in one form"
         )
     return render_template(
         "commentary",
         frames=frames,
         video=_span(VIDEO_START, VIDEO, VIDEO_END, n_video),
-        pose=_span(POSE_START, POSE, POSE_END, n_pose),
+        pose=_span(POSE_START, POSE, POSE_END, n_pose) or pose_text,
         score=score,
         regions=regions,
         stage1=_span(STAGE1_START, STAGE1, STAGE1_END, n_stage1),
@@ -189,6 +192,7 @@ def render_messages(
     score: str = "",
     regions: str = "",
     demonstration: Codes | None = None,
+    pose_text: str = "",
     commentary: str | None = None,
     question: str | None = None,
     history: Sequence[tuple[str, str]] = (),
@@ -206,6 +210,7 @@ def render_messages(
         score, regions: how the numbers are given (`prompts.numbers.render_numbers`); empty leaves
             the sentence out.
         demonstration: codes of an expert demonstration in the prompt (F_t), or None.
+        pose_text: the pose as text instead of its rows (`prompts.pose_text`).
         commentary: the assistant's first turn, label and commentary, for the tasks that follow it;
             None leaves that turn out. For "commentary" it must be None (use `target`).
         question: the user's question ("chat").
@@ -235,6 +240,7 @@ def render_messages(
         score=score,
         regions=regions,
         demonstration=demonstration,
+        pose_text=pose_text,
     )
     messages: list[Message] = [
         {"role": "system", "content": render_template("system")},

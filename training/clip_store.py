@@ -18,7 +18,7 @@ import assistant
 import data_prep
 import training
 from assistant.model.processing_poise import ModelInputs
-from assistant.tasks.window import WindowFrames
+from assistant.tasks.window import WindowFrames, given_as_text
 from data_prep.drills.records import Drill
 from training.language_samples import PerceivedClip
 from training.progress import Progress
@@ -64,18 +64,25 @@ def clips_of(
     answers: Sequence[str],
     videos: Sequence[np.ndarray | None],
     numbers: str,
+    pose_form: str,
 ) -> list[PerceivedClip]:
-    """The clips again, with texts, video features and the form of their numbers."""
+    """The clips again, with texts, video features and the forms of their numbers and pose."""
     clips = []
     for i, drill in enumerate(drills):
         start, end, yaw = (float(arrays[name][i]) for name in ("start", "end", "yaw"))
         features = {name: arrays[name][i] for name in FEATURES}
+        window = WindowFrames(start, end, arrays["joints"][i], arrays["heights"][i], yaw)
         clips.append(
             PerceivedClip(
                 drill=drill,
-                window=WindowFrames(start, end, arrays["joints"][i], arrays["heights"][i], yaw),
+                window=window,
                 twin=arrays["twin"][i],
-                inputs=ModelInputs(video=videos[i], numbers=numbers, **features),
+                inputs=ModelInputs(
+                    video=videos[i],
+                    numbers=numbers,
+                    pose_text=given_as_text(window, pose_form),
+                    **features,
+                ),
                 learner_codes=arrays["learner_codes"][i],
                 twin_codes=arrays["twin_codes"][i],
                 gold=int(arrays["gold"][i]),

@@ -95,7 +95,7 @@ def perceived_clips(
         compose_summary(d, np.random.default_rng([telling, 9, i]), form)
         for i, d in enumerate(drills)
     ]
-    clips = clips_of(drills, arrays, answers, videos, perception.numbers)
+    clips = clips_of(drills, arrays, answers, videos, perception.numbers, perception.pose_form)
     return [replace(clip, inputs=clip.inputs.given(perception.inputs)) for clip in clips]
 
 

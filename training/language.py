@@ -64,6 +64,7 @@ ARCHITECTURE: Final = (
     "numbers",
     "views",
     "inputs",
+    "pose_form",
     "answer_form",
 )
 

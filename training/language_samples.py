@@ -168,7 +168,7 @@ def perceive(
             drill=drill,
             window=windows[i],
             twin=twins[i].joints,
-            inputs=perception.model_inputs(assessments[i], features[i]),
+            inputs=perception.model_inputs(assessments[i], features[i], windows[i]),
             learner_codes=codes[i],
             twin_codes=twin_codes[i],
             gold=int(golds[i]),

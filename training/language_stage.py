@@ -286,12 +286,9 @@ def multitask_samples(
         if settings.comments == "all":
             told = compose_summary(clip.drill, rng, settings.answer_form)
         texts = [own.get(i, clip.answer), own.get(i, told)]
-        true, apart = i not in own, run.recipe.correction.epochs > 0
-        kinds = [
-            (CORRECTION, correction_messages(clip, texts[0], demonstration=shown, supervised=true)),
-            ("retrieval", retrieval_messages(clip, texts[1], gold, supervised=true)),
-        ]
-        if apart:  # each task by itself, as the paper trains them; only F_t sees a demonstration
+        if (
+            run.recipe.correction.epochs
+        ):  # each task by itself, as the paper trains them; only F_t sees a demonstration
             kinds = [
                 ("commentary", commentary_messages(clip, clip.answer, demonstration=shown)),
                 ("retrieval", retrieval_messages(clip, texts[1], gold, supervised=False)),
@@ -299,6 +296,13 @@ def multitask_samples(
                     CORRECTION,
                     correction_messages(clip, texts[0], demonstration=None, supervised=False),
                 ),
+            ]
+        else:
+            true = i not in own
+            asked = correction_messages(clip, texts[0], demonstration=shown, supervised=true)
+            kinds = [
+                (CORRECTION, asked),
+                ("retrieval", retrieval_messages(clip, texts[1], gold, supervised=true)),
             ]
         for task, messages in kinds:
             sample = token_sample(

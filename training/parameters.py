@@ -212,7 +212,8 @@ def component_rows(recipe: Recipe, shapes: Shapes) -> list[dict[str, Any]]:
 def given_modalities(language: LanguageSettings) -> set[str]:
     """What the prompts hold embedding rows of; the modules of the others get no gradient."""
     numbers = NUMERIC if language.numbers == "token" else ()
-    return {*GIVEN[language.inputs], *numbers}
+    written = {"pose"} if language.pose_form == "text" else set()
+    return {*GIVEN[language.inputs], *numbers} - written
 
 
 def adapter_numbers(

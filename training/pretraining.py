@@ -19,9 +19,10 @@ from assistant.model import register
 from assistant.model.modeling_poise import PoiseForConditionalGeneration
 from assistant.model.processing_poise import ModelInputs, PoiseProcessor
 from assistant.perception import POSE_TOKENIZER_FOLDER, Perception
+from assistant.pose.normalise import normalise
 from assistant.pose.tokenizer import PoseTokenizer
 from assistant.tasks.commentary import prompt_pieces
-from assistant.tasks.window import cut_window, window_around
+from assistant.tasks.window import cut_window, given_as_text, window_around
 from data_prep.drills.commentary import compose_dialogue, compose_spoken, compose_summary
 from data_prep.drills.records import Drill
 from prompts.numbers import NUMERIC, render_numbers
@@ -162,9 +163,11 @@ def composed_texts(
             given: dict[str, Any] = {
                 m: render_numbers(m, rng.random(n), language.numbers) for m, n in NUMERIC.items()
             }
-            messages = render_messages(
-                "commentary", frames=8, n_video=1, n_pose=1, n_stage1=1, **given
-            )
+            given["n_pose"] = 1
+            if language.pose_form == "text":
+                window = cut_window(normalise(drill.pose), 0.0)
+                given |= {"n_pose": 0, "pose_text": given_as_text(window, language.pose_form)}
+            messages = render_messages("commentary", frames=8, n_video=1, n_stage1=1, **given)
             texts += [m["content"] for m in messages]
             texts += [render_messages("retrieval")[-1]["content"]]
             texts += [render_messages("correction")[-1]["content"]]

@@ -199,6 +199,8 @@ class LanguageSettings:
             or none; saved with the model, so that everything that runs it follows.
         views: whose films the model is given, in training and ever after (ProfVLM Table 4).
         inputs: what it is given beside the numbers: all, the films alone, the pose alone or none.
+        pose_form: how it is given the pose: embedding rows, or coordinates as text (ExpertAF's
+            Table 1); saved with the model.
         rig: which views a filmed clip has: mixed (one, two or all five) or whole (all five).
         answer_form: what an answer holds and in which order (ProfVLM Tables 7 and 8); saved with
             the model too.
@@ -226,6 +228,7 @@ class LanguageSettings:
     numbers: Literal["token", "digits", "none"] = "token"
     views: tuple[str, ...] = VIEWS
     inputs: Literal["all", "video", "pose", "none"] = "all"
+    pose_form: Literal["features", "text"] = "features"
     rig: Literal["mixed", "whole"] = "mixed"
     answer_form: Literal["label_first", "commentary_first", "label_only"] = "label_first"
     comments: Literal["all", "one"] = "all"

@@ -111,7 +111,7 @@ class TransformersEngine:
                 remedy="use --engine vllm, or merge the adapter by `poise train export`",
             )
         for prompt in prompts:
-            prompt.inputs.check_numbers(self.config.numbers)
+            prompt.inputs.check_forms(self.config.numbers, self.config.pose_form)
         batch = self.processor(
             [p.messages for p in prompts],
             [p.inputs for p in prompts],

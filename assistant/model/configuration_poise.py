@@ -8,6 +8,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 from assistant.errors import PoiseError
 from prompts.numbers import NUMBER_FORMS
 from prompts.parse import ANSWER_FORMS, LABEL_FIRST
+from prompts.pose_text import POSE_FORMS
 from prompts.vocabulary import VIEWS
 
 PROJECTORS = ("mlp", "agp")
@@ -53,6 +54,8 @@ class PoiseConfig(PreTrainedConfig):
         views: whose films the model is given, some of `prompts.vocabulary.VIEWS`; others change
             nothing.
         inputs: what it is given beside the numbers, a name of `GIVEN`.
+        pose_form: how it is given the pose: `features` (one embedding row a frame) or `text`
+            (coordinates, ExpertAF Table 1).
         answer_form: what an answer holds and in which order, one of `prompts.parse.ANSWER_FORMS`
             (ProfVLM Table 8).
         token ids: ids of the placeholders that features replace.
@@ -80,6 +83,7 @@ class PoiseConfig(PreTrainedConfig):
     numbers: str = "token"
     views: Any = VIEWS
     inputs: str = "all"
+    pose_form: str = "features"
     answer_form: str = LABEL_FIRST
     video_token_id: int = -1
     pose_token_id: int = -1
@@ -110,6 +114,12 @@ class PoiseConfig(PreTrainedConfig):
         self.views = check_views(self.views)
         if self.inputs not in GIVEN:
             raise PoiseError("unknown inputs", got=repr(self.inputs), expected=", ".join(GIVEN))
+        if self.pose_form not in POSE_FORMS:
+            raise PoiseError(
+                "unknown form of the pose",
+                got=repr(self.pose_form),
+                expected=", ".join(POSE_FORMS),
+            )
         if self.answer_form not in ANSWER_FORMS:
             raise PoiseError(
                 "unknown form of answers",

@@ -34,6 +34,8 @@ class ModelInputs:
         frames: video frames that each view's feature was made from (named in the prompt).
         numbers: how score and regions are given to the model, one of
             `prompts.numbers.NUMBER_FORMS`; that of the model's configuration.
+        pose_text: the pose as text (`prompts.pose_text`), where the model is given it so: its rows
+            are then not spliced in.
         demonstration: [frames, tokens] codes of an expert who shows it, for the prompt of the
             commentary alone (ExpertAF's full supervision); None as the paper runs F_t.
     """
@@ -45,6 +47,7 @@ class ModelInputs:
     stage1: np.ndarray | None = None
     frames: int = 8
     numbers: str = "token"
+    pose_text: str = ""
     demonstration: Sequence[Sequence[int]] | None = None
 
     def spliced(self, modality: str) -> np.ndarray | None:
@@ -52,24 +55,33 @@ class ModelInputs:
         where the prompt gives them as text or not at all."""
         if modality in NUMERIC and self.numbers != "token":
             return None
+        if modality == "pose" and self.pose_text:
+            return None
         rows: np.ndarray | None = getattr(self, modality)
         return rows
 
     def given(self, inputs: str) -> "ModelInputs":
         """The same clip without the features that a model is not given, by a name of `GIVEN`."""
         hidden: dict[str, Any] = {n: None for n in GIVEN["all"] if n not in GIVEN[inputs]}
+        if "pose" in hidden:
+            hidden["pose_text"] = ""
         return replace(self, **hidden) if hidden else self
 
-    def check_numbers(self, wanted: str) -> None:
-        """Raise PoiseError where numbers are given in another form than the model's."""
+    def check_forms(self, numbers: str, pose_form: str) -> None:
+        """Raise PoiseError where numbers or pose are given in another form than the model's."""
         given = [m for m in NUMERIC if getattr(self, m) is not None]
-        if given and self.numbers != wanted:
-            raise PoiseError(
-                f"the prompt gives {' and '.join(given)} in a form that the model does not know",
-                got=self.numbers,
-                expected=wanted,
-                remedy="build the inputs by the Perception of the same checkpoint",
-            )
+        pose = "text" if self.pose_text else "features" if self.pose is not None else pose_form
+        for what, got, wanted in (
+            (" and ".join(given), self.numbers if given else numbers, numbers),
+            ("the pose", pose, pose_form),
+        ):
+            if got != wanted:
+                raise PoiseError(
+                    f"the prompt gives {what} in a form that the model does not know",
+                    got=got,
+                    expected=wanted,
+                    remedy="build the inputs by the Perception of the same checkpoint",
+                )
 
     def counts(self, *, fused_video: bool = False) -> dict[str, int]:
         """Placeholders of each modality in this clip's prompt."""

@@ -390,7 +390,7 @@ class VllmEngine:
             PoiseError: placeholders and rows differ, or the prompt is too long.
         """
         ids = self.processor.encode(prompt.messages, answer_start=prompt.answer_start)
-        prompt.inputs.check_numbers(self.config.numbers)
+        prompt.inputs.check_forms(self.config.numbers, self.config.pose_form)
         counts = prompt.inputs.counts(fused_video=self.config.projector_fused)
         for modality, rows in counts.items():
             placeholders = ids.count(getattr(self.config, f"{modality}_token_id"))

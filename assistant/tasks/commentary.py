@@ -21,6 +21,7 @@ def prompt_pieces(inputs: ModelInputs, *, fused_video: bool = False) -> dict[str
         "n_video": counts["video"],
         "n_pose": counts["pose"],
         "n_stage1": counts["stage1"],
+        "pose_text": inputs.pose_text,
         "score": render_numbers("score", inputs.score, inputs.numbers),
         "regions": render_numbers("regions", inputs.regions, inputs.numbers),
     }

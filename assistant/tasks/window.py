@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from assistant.pose.normalise import NormalisedPose
-from assistant.skeleton import LEFT_ANKLE, RIGHT_ANKLE
+from assistant.skeleton import INDEX, LEFT_ANKLE, RIGHT_ANKLE
+from prompts.pose_text import TEXT_FRAMES, TEXT_JOINTS, render_pose_text
 
 WINDOW_FRAMES = 10
 WINDOW_FPS = 5.0
@@ -59,3 +60,15 @@ def heights_of(joints: np.ndarray, learner: WindowFrames) -> np.ndarray:
     ankles = joints[:, [LEFT_ANKLE, RIGHT_ANKLE], 2]  # [10, 2] relative to the pelvis
     lift = learner.heights[:, 1:].min(1) - ankles.min(1)
     return np.column_stack([lift, ankles + lift[:, None]]).astype(np.float32)
+
+
+def given_as_text(window: WindowFrames, form: str) -> str:
+    """The window as coordinates over the floor, for a model that is given them so; else ""."""
+    if form != "text":
+        return ""
+    frames = list(TEXT_FRAMES)
+    places = [INDEX[name] for name in TEXT_JOINTS]
+    joints = window.joints[frames][:, places]  # [3, 11, 3] about the pelvis
+    points = np.concatenate([np.zeros((len(frames), 1, 3)), joints], axis=1)
+    points[..., 2] += window.heights[frames, :1]
+    return render_pose_text(points.tolist(), [frame / WINDOW_FPS for frame in frames])

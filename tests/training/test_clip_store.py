@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from assistant.model.processing_poise import ModelInputs
-from assistant.tasks.window import WindowFrames
+from assistant.tasks.window import WindowFrames, given_as_text
 from data_prep.drills.records import Drill
 from data_prep.drills.simulate import simulate_many
 from training.clip_store import (
@@ -39,9 +39,10 @@ def clip(drill: Drill, seed: int) -> PerceivedClip:
         return rng.normal(size=shape).astype(np.float32)
 
     start = float(rng.uniform(0, 3))
+    window = WindowFrames(start, start + 2.0, rows(10, 17, 3), rows(10, 3), float(rng.normal()))
     return PerceivedClip(
         drill=drill,
-        window=WindowFrames(start, start + 2.0, rows(10, 17, 3), rows(10, 3), float(rng.normal())),
+        window=window,
         twin=rows(10, 17, 3),
         inputs=ModelInputs(
             video=rows(seed, 6) if seed else None,
@@ -50,6 +51,7 @@ def clip(drill: Drill, seed: int) -> PerceivedClip:
             regions=rows(18),
             stage1=rows(7, 5),
             numbers="digits",
+            pose_text=given_as_text(window, "text"),
         ),
         learner_codes=rng.integers(0, 16, (10, 3)),
         twin_codes=rng.integers(0, 16, (10, 3)),
@@ -77,7 +79,9 @@ def test_clips_come_back_bit_by_bit(drills: list[Drill], tmp_path: Path) -> None
     for _ in range(2):  # made, then read
         stored = kept(path, "one", lambda: clip_arrays(clips), PROGRESS)
         films = kept(videos, "one", lambda: video_arrays(rows), PROGRESS)
-        found = clips_of(drills, stored, [c.answer for c in clips], videos_of(films), "digits")
+        found = clips_of(
+            drills, stored, [c.answer for c in clips], videos_of(films), "digits", "text"
+        )
         for each, again in zip(clips, found, strict=True):
             assert again.drill is each.drill
             for field in fields(PerceivedClip):

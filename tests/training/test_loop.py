@@ -297,7 +297,8 @@ def test_tensorboard_shows_the_log(tmp_path) -> None:
 
 def test_conversations_come_back_from_disk_as_they_were(samples, make_inputs, tmp_path) -> None:
     bare = replace(samples[0], inputs=make_inputs(1, video=0, pose=0, score=False, regions=False))
-    written = [*samples, bare]
+    told = replace(samples[1], inputs=replace(samples[1].inputs, pose_text="0.0 s 1 2 3"))
+    written = [*samples, bare, told]
     path = tmp_path / "samples.safetensors"
     write_samples(path, written)
     assert [p.name for p in tmp_path.iterdir()] == ["samples.safetensors"]

@@ -226,6 +226,13 @@ def test_forms_of_numbers_are_those_of_the_prompt() -> None:
     assert LanguageSettings().numbers == NUMBER_FORMS[0] == "token"
 
 
+def test_forms_of_the_pose_are_those_of_the_prompt() -> None:
+    from prompts.pose_text import POSE_FORMS
+
+    assert get_args(get_type_hints(LanguageSettings)["pose_form"]) == POSE_FORMS
+    assert LanguageSettings().pose_form == POSE_FORMS[0] == "features"
+
+
 def test_the_look_closer_recipe_has_what_its_paper_prints() -> None:
     import yaml
 

@@ -11,6 +11,7 @@ import torch
 
 from assistant.engine.base import GenerationOptions, Prompt
 from assistant.engine.transformers_engine import TransformersEngine
+from assistant.errors import PoiseError
 from assistant.serving.adapters import LINEARS
 from assistant.tasks.commentary import commentary_prompt, label_continuations, label_prompt
 from prompts.vocabulary import LEVELS
@@ -101,3 +102,17 @@ def test_pose_codes_with_an_adapter(by_vllm, by_transformers, make_inputs) -> No
     (wanted,) = by_transformers[ADAPTER].generate([prompt], options)
     assert found.token_ids == wanted.token_ids
     np.testing.assert_allclose(found.code_probabilities, wanted.code_probabilities, atol=1e-4)
+
+
+def test_the_pose_as_text_is_read_alike(by_vllm, by_transformers, make_inputs, monkeypatch) -> None:
+    """A model that is given coordinates: its rows are spliced in by neither engine."""
+    engines = by_vllm, by_transformers[None]
+    given = make_inputs(0)
+    prompt = label_prompt(replace(given, pose_text="(cm) 0.0 s 0 0 93, 11 0 160; 1.0 s 0 0 -9"))
+    for engine in engines:
+        monkeypatch.setattr(engine.config, "pose_form", "text")
+    (found, _), (wanted, _) = (each.score(prompt, label_continuations()) for each in engines)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-3)
+    for engine in engines:
+        with pytest.raises(PoiseError, match="the pose in a form that the model does not know"):
+            engine.score(label_prompt(given), label_continuations())
