@@ -12,6 +12,7 @@ import typer
 
 from assistant.engine.choose import DEFAULT_ENGINE, ENGINES
 from assistant.errors import PoiseError
+from assistant.files import make_folder
 from assistant.options import EngineName, LibraryFolder, ModelFolder, PoseModel
 from assistant.progress import Progress, progress_bar
 
@@ -76,7 +77,7 @@ def batch(
         activity=activity,
         seed=seed,
         gaze=gaze,
-        corrections=None if corrections is None else str(_made(corrections)),
+        corrections=None if corrections is None else _made(corrections),
         pose_model=None if pose_model is None else str(pose_model.resolve()),
     )
     start = perf_counter()
@@ -199,16 +200,9 @@ def _decisive(settings: "BatchSettings", dataset_sha: str) -> dict[str, Any]:
     }
 
 
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise PoiseError(
-            f"cannot write corrections into {folder}",
-            got=(fault.strerror or str(fault)).lower(),
-            remedy="give a writable folder with --corrections DIR",
-        ) from fault
-    return folder.resolve()
+def _made(folder: Path) -> str:
+    remedy = "give a writable folder with --corrections DIR"
+    return str(make_folder(folder, "corrections", remedy).resolve())
 
 
 def _too_many(failed: "list[Outcome]", done: int, allowed: int, out: "BatchOutput") -> PoiseError:

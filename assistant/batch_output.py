@@ -18,7 +18,7 @@ from typing import Any
 
 from assistant.batch import Outcome
 from assistant.errors import PoiseError
-from assistant.files import locked, sync, write_text
+from assistant.files import locked, write_text
 
 
 class BatchOutput:
@@ -98,8 +98,6 @@ class BatchOutput:
             if os.fstat(self._file.fileno()).st_size:
                 raise self._foreign(f"no {self.run_path.name} beside it")
             write_text(self.run_path, json.dumps(dict(settings), indent=1) + "\n")
-            sync(self.run_path)
-            sync(self.path.parent)
             return
         try:
             before = dict(json.loads(self.run_path.read_text("utf-8")))

@@ -98,7 +98,11 @@ def coach(
         )
     if not paths and not given and pose is None:
         raise typer.BadParameter("name a clip, a view or a pose", param_hint="CLIP")
-    _check_report_folder(report)
+    if report is not None:
+        from assistant.files import check_folder
+        from assistant.web.report import REPORT
+
+        check_folder(report, *REPORT)
     said = None if commentary is None else expert_commentary(commentary)
 
     from assistant.clip_input import load_cameras, load_clip
@@ -208,16 +212,14 @@ def write_files(
 ) -> Path:
     """The corrected pose and the HTML report; `record` is told where the pose lies."""
     from assistant.demos.thumbnail import thumbnail
+    from assistant.files import make_folder
     from assistant.pose.read import write_pose
-    from assistant.web.report import report_name, write_report
+    from assistant.web.report import REPORT, report_name, write_report
 
     pictures = strip_frames(clip, resolved, result.window)
     best = result.ranked[: len(record["demonstrations"])]
     shown = [thumbnail(r.demonstration) for r in best]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(folder, error) from error
+    make_folder(folder, *REPORT)
     path = folder / Path(report_name(clip.clip_id)).with_suffix(".correction.npz")
     if result.correction is not None:
         write_pose(path, result.correction)
@@ -276,25 +278,3 @@ def _check_names(clips: "list[Clip]", paths: list[Path | None]) -> None:
                 remedy="rename one, or coach them one by one into different folders",
             )
         first[clip.clip_id] = path
-
-
-def _check_report_folder(report: Path | None) -> None:
-    """Fail before any work when the report could not be written; leaves nothing behind."""
-    if report is None:
-        return
-    import tempfile
-
-    existing = next(path for path in (report, *report.absolute().parents) if path.exists())
-    try:
-        with tempfile.TemporaryDirectory(dir=existing):
-            pass
-    except OSError as error:
-        raise _unwritable(report, error) from error
-
-
-def _unwritable(folder: Path, error: OSError) -> PoiseError:
-    return PoiseError(
-        f"cannot write the report into {folder}",
-        got=error.strerror or str(error),
-        remedy="give a writable folder with --report DIR",
-    )

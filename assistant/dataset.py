@@ -84,15 +84,16 @@ def write_samples(
     """Write records as a dataset; returns the sha256 of their content.
 
     Args:
-        samples: records; missing keys are written as null, unknown keys are an error. A generator
-            is drained row by row: only a few rows are in memory at a time. Those OPTIONAL_COLUMNS
-            are written that the first record has as keys.
+        samples: records, at least one; missing keys are written as null, unknown keys are an error.
+            A generator is drained row by row: only a few rows are in memory at a time. Those
+            OPTIONAL_COLUMNS are written that the first record has as keys.
         folder: is created; must be empty or missing. If anything fails it is empty again.
         info: stored beside the dataset in `poise.json`; a mapping that the generator fills is read
             after the last row.
 
     Raises:
-        PoiseError: the folder is in use or cannot be written, a record has unknown keys.
+        PoiseError: the folder is in use or cannot be written, there is no record, or one has
+            unknown keys.
     """
     _check_folder(folder)
     try:
@@ -203,20 +204,23 @@ def _write_rows(samples: Iterable[Mapping[str, Any]], folder: Path) -> tuple[int
 
     digest = hashlib.sha256()
     count = 0
-    first = next(rest := iter(samples), {})
+    first = next(rest := iter(samples), None)
+    if first is None:
+        raise PoiseError(
+            f"cannot write dataset {folder}", got="no sample", expected="one sample or more"
+        )
     columns = [*COLUMNS, *(key for key in OPTIONAL_COLUMNS if key in first)]
     features = _features(columns)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".rows-") as scratch:
         path = f"{scratch}/rows.arrow"
         with ArrowWriter(features=features, path=path, writer_batch_size=ROWS_IN_MEMORY) as writer:
-            for sample in chain([first] if first else [], rest):
+            for sample in chain([first], rest):
                 row = _encode(sample, columns)
                 digest.update(json.dumps(row, sort_keys=True, default=bytes.hex).encode() + b"\n")
                 writer.write(row)
                 count += 1
-            if count:
-                writer.finalize()
-        written = Dataset.from_file(path) if count else Dataset.from_list([], features=features)
+            writer.finalize()
+        written = Dataset.from_file(path)
         # The library's own cache key would depend on the scratch file's name.
         written._fingerprint = digest.hexdigest()[:16]
         written.save_to_disk(str(folder))

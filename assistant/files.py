@@ -55,7 +55,10 @@ def check_length(path: Path, what: str, frames: int, fps: float) -> None:
 
 
 def replace_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all; an OSError leaves no partial file behind."""
+    """Write a file whole or not at all; it is on the disk when this returns.
+
+    An older file stays until the new one is whole; an OSError leaves no partial file behind.
+    """
     temporary = None
     try:
         with tempfile.NamedTemporaryFile(
@@ -63,8 +66,11 @@ def replace_whole(path: Path, text: str) -> None:
         ) as file:
             temporary = Path(file.name)
             file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         temporary.chmod(0o644)
         os.replace(temporary, path)
+        sync(path.parent)
     except OSError:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -72,7 +78,7 @@ def replace_whole(path: Path, text: str) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all.
+    """`replace_whole` with one clear line where it cannot be done.
 
     Raises:
         PoiseError: the folder cannot be written.
@@ -101,6 +107,34 @@ def check_writable(output: Path | None) -> None:
             got=error.strerror or str(error),
             remedy="give another -o FILE",
         ) from error
+
+
+def make_folder(folder: Path, what: str, remedy: str) -> Path:
+    """The folder, made where it is missing; errors as `unwritable` words them."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise unwritable(folder, what, remedy, fault) from fault
+    return folder
+
+
+def check_folder(folder: Path, what: str, remedy: str) -> None:
+    """Fail before any work where nothing could be written into the folder; leaves nothing behind.
+
+    Errors as `unwritable` words them.
+    """
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        with tempfile.TemporaryDirectory(dir=existing):
+            pass
+    except OSError as fault:
+        raise unwritable(folder, what, remedy, fault) from fault
+
+
+def unwritable(folder: Path, what: str, remedy: str, fault: OSError) -> PoiseError:
+    """That `what` ("the report") cannot be written into a folder, and what to do."""
+    got = (fault.strerror or str(fault)).lower()
+    return PoiseError(f"cannot write {what} into {folder}", got=got, remedy=remedy)
 
 
 def sync(path: Path) -> None:

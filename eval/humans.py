@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from assistant.errors import PoiseError
-from assistant.files import replace_whole
+from assistant.files import replace_whole, unwritable
 from eval.score_files import Row, file_sha256, read_rows, with_answer
 from eval.text_scores import commentary_text
 
@@ -218,11 +218,7 @@ def write_study(
     except OSError as fault:
         for path in written:
             path.unlink(missing_ok=True)
-        raise PoiseError(
-            f"cannot write the sheets into {folder}",
-            got=(fault.strerror or str(fault)).lower(),
-            remedy="name another -o FOLDER",
-        ) from fault
+        raise unwritable(folder, "the sheets", "name another -o FOLDER", fault) from fault
     return paths
 
 

@@ -1,9 +1,9 @@
 """The judge's task: a coaching comment gets 1 to 5 by a rubric, with a reason."""
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from prompts.json_answer import read_json_answer
 from prompts.labelling import encode_data
 from prompts.render import Message, render_template
 
@@ -41,13 +41,4 @@ def parse_judge_json(text: str) -> int:
     Raises:
         ValueError: no JSON, or not of the schema.
     """
-    import jsonschema
-
-    try:
-        answer = json.loads(text)
-        jsonschema.validate(answer, JUDGE_SCHEMA)
-    except json.JSONDecodeError as fault:
-        raise ValueError(f"no JSON: {fault}") from None
-    except jsonschema.ValidationError as fault:
-        raise ValueError(f"not of the schema: {fault.message}") from None
-    return int(answer["score"])
+    return int(read_json_answer(text, JUDGE_SCHEMA)["score"])

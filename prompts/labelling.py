@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from prompts.hashing import TEMPLATE_FOLDER
+from prompts.json_answer import read_json_answer
 from prompts.render import Message, escape_user_text, render_template
 from prompts.vocabulary import POLARITIES, REGIONS, TURN_END
 
@@ -104,16 +105,7 @@ def parse_label_json(text: str) -> ParsedLabel:
         ValueError: no JSON, not of the schema (the message names the first place), or a summary
             of no words or too many.
     """
-    import jsonschema
-
-    try:
-        answer = json.loads(text)
-        jsonschema.validate(answer, _CHECKED)
-    except json.JSONDecodeError as fault:
-        raise ValueError(f"no JSON: {fault}") from None
-    except jsonschema.ValidationError as fault:
-        place = "/".join(map(str, fault.absolute_path)) or "the answer"
-        raise ValueError(f"not of the schema at {place}: {fault.message}") from None
+    answer = read_json_answer(text, _CHECKED)
     numbers = {name: POLARITIES.index(answer["regions"][name]) for name in REGIONS}
     return ParsedLabel(_checked_summary(answer["summary"]), numbers)
 

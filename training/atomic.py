@@ -1,4 +1,5 @@
-"""Files and folders that appear whole or not at all, whenever the process is killed."""
+"""Folders, and files that libraries write, that appear whole or not at all, whenever the process
+is killed; `assistant.files.write_text` does it for text."""
 
 import json
 import os
@@ -6,16 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from assistant.files import sync
+from assistant.files import sync, write_text
 
 PART = ".part"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file; an older one stays until the new one is whole."""
-    part = path.with_name(path.name + PART)
-    part.write_text(text, "utf-8")
-    publish(part, path)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -119,6 +119,7 @@ def train(
     loaded = load_recipe(recipe, settings or [])
     from training.export import export_checkpoint
     from training.record import write_record
+    from training.required import check_stage
     from training.resume import begin
     from training.run import Run
     from training.stages import EXTRA_STAGES, STAGES, stages_of
@@ -129,6 +130,8 @@ def train(
     begun = _begun(loaded.activity, stage, tuple(STAGES))
     folder = output or Path("runs") / loaded.name
     run = Run(loaded, folder, resume=resume)
+    if stage is not None:
+        check_stage(run, stage)
     begin(run, begun)
     seconds = _run_stages(run, {begun[0]: known[stage]} if stage else stages_of(loaded))
     if not run.is_main:

@@ -37,7 +37,6 @@ from training.adapter import (
 from training.atomic import install
 from training.clips import TELLING_SEED, fit_inputs, perceived_clips
 from training.dialogue_samples import dialogue_samples
-from training.language import check_architecture
 from training.language_samples import (
     Pairs,
     PerceivedClip,
@@ -96,7 +95,6 @@ def conversations(
     Where nothing was pretrained, the model's input norms are fitted from the clips first.
     """
     recipe, model = run.recipe, load_model(source)
-    check_architecture(model.config, recipe.language)
     share = recipe.language.video_share
     clips = perceived_clips(run, library, recipe.seed + TELLING_SEED, video_share=share)
     progress.say(f"{len(clips)} clips perceived")

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from training.atomic import write_text
+from assistant.files import write_text
 
 LOG_FILE = "log.jsonl"
 BOARD_FOLDER = "tensorboard"

@@ -10,8 +10,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from assistant.errors import PoiseError
-from assistant.files import replace_whole
+from assistant.files import replace_whole, unwritable
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -55,9 +54,5 @@ def write_page(page: str, path: Path, what: str, remedy: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_whole(path, page)
     except OSError as error:
-        raise PoiseError(
-            f"cannot write {what} into {path.parent}",
-            got=error.strerror or str(error),
-            remedy=remedy,
-        ) from error
+        raise unwritable(path.parent, what, remedy, error) from error
     return path

@@ -8,7 +8,7 @@ with the hash of the page's own script keeps any other script from running.
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import jinja2
 from markupsafe import Markup
@@ -19,6 +19,9 @@ from assistant.web.animation import animation, demonstration_window
 from assistant.web.page import TEMPLATES, embed, joined_script, page_environment, write_page
 from assistant.web.strip import ReportFrame, data_url, jpeg_url, person_box
 from prompts.vocabulary import LEVELS, REGIONS
+
+# What is written, and what to do where it cannot be.
+REPORT: Final = ("the report", "give a writable folder with --report DIR")
 
 __all__ = ["ReportFrame", "render_report", "report_name", "write_report"]
 
@@ -69,7 +72,7 @@ def write_report(
         thumbnails=thumbnails,
     )
     path = Path(folder) / report_name(_clip_id(feedback))
-    return write_page(page, path, "the report", "give a writable folder with --report DIR")
+    return write_page(page, path, *REPORT)
 
 
 def render_report(

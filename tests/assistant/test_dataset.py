@@ -109,6 +109,15 @@ def test_bad_folders_and_keys(tmp_path):
         read_samples(tmp_path / "old")
 
 
+def test_a_dataset_without_samples_is_refused(tmp_path):
+    folder = tmp_path / "set"
+    for none in ([], iter(())):
+        with pytest.raises(PoiseError, match=r"cannot write dataset .*set; got: no sample"):
+            write_samples(none, folder)
+        assert not list(folder.iterdir())
+    write_samples([{"sample_id": "x"}], folder)
+
+
 def test_a_generator_is_drained_row_by_row(tmp_path):
     """Same files and sha as from a list, and no more rows alive than one batch."""
     seen = []

@@ -62,6 +62,34 @@ def test_other_settings_cannot_resume(made, tmp_path, capsys) -> None:
     assert "nothing to resume" in capsys.readouterr().err
 
 
+def test_a_stage_that_is_refused_harms_nothing(tmp_path, capsys, make_model) -> None:
+    """Neither the conversations of the run nor its record are cleared before the refusal."""
+    run = Run(load_recipe("mini"), tmp_path)
+    begin(run, ("pretrain", "language"))
+    mark_done(run, "language", 3.0)
+    for part in ("language", "library"):
+        (tmp_path / part).mkdir()
+    make_model(projector="mlp").save_pretrained(tmp_path / "work" / "pretrained")
+    kept = run.loop_folder("language") / "samples.safetensors"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"conversations")
+
+    def files() -> dict[str, bytes]:
+        return {str(p): p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+
+    before = files()
+    again = ["train", "mini", "-o", str(tmp_path), "--stage", "language", "seed=5"]
+    assert main(again) == 1
+    assert "the pretrained model is another one" in capsys.readouterr().err
+    (tmp_path / "library").rmdir()
+    assert main(again) == 1
+    said = capsys.readouterr().err
+    assert "cannot train the stage language" in said and "got: no library;" in said
+    assert main([*again, "activity=bodyweight_squat"]) == 1
+    assert "no library" in capsys.readouterr().err
+    assert files() == before
+
+
 def test_the_adapter_of_a_sport_stands_beside_the_run(tmp_path, capsys) -> None:
     run = Run(load_recipe("mini"), tmp_path)
     begin(run, ("pretrain", "language"))

@@ -230,7 +230,7 @@ def test_an_unwritable_folder_gives_one_line_and_no_file(feedback, poses, tmp_pa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(PoiseError, match=r"No space left on device; remedy: .*--report") as caught:
+    with pytest.raises(PoiseError, match=r"no space left on device; remedy: .*--report") as caught:
         write_report(feedback, tmp_path / "out", **poses)
     assert "\n" not in str(caught.value)
     assert list((tmp_path / "out").iterdir()) == []
