@@ -79,7 +79,7 @@ _ORDERS: Final = {
 }
 _MOTIONS: Final = {
     "correction": "correction (F_g)",
-    "retrieved_expert": "the demonstration that is shown first",
+    "retrieved_expert": "the demonstration shown first (the pair's own is a candidate)",
     "copy_learner": "floor: the learner, copied",
     "nearest_expert": "floor: nearest expert",
     "mean_expert": "floor: mean expert",
@@ -97,11 +97,11 @@ def expertaf_tables(result: Mapping[str, Any]) -> str:
         for order, name in _ORDERS.items()
     ]
     header = ["retrieval [95% over participants]", *keys, "n"]
+    nothing = {"pa_mpjpe": None, "mpjpe": None, "n": 0}
+    motions = {motion: poses["motions"].get(motion, nothing) for motion in _MOTIONS}
     motion_rows = [
-        [name, *_figures(poses["motions"][motion], ("pa_mpjpe", "mpjpe"), 1)]
-        + [str(poses["motions"][motion]["n"])]
+        [name, *_figures(motions[motion], ("pa_mpjpe", "mpjpe"), 1), str(motions[motion]["n"])]
         for motion, name in _MOTIONS.items()
-        if motion in poses["motions"]
     ]
     parts = [
         f"{result['suite']}, split {result['split']}: {counts_line(result['counts'])}",

@@ -20,6 +20,7 @@ from data_prep.drills.simulate import simulate
 from data_prep.pairing.run import pair_dataset
 from eval import expertaf_scores as es
 from eval.pairs import PairTable
+from eval.suite_tables import expertaf_tables
 from prompts.vocabulary import REGIONS
 
 LEGS = {polarity: dict.fromkeys(REGIONS, 2) | {"legs": polarity} for polarity in (0, 1)}
@@ -111,6 +112,9 @@ def test_the_shipped_model_is_measured_beside_every_floor(
     assert {"model_sha256", "prompt_sha256", "pairs_sha256"} <= set(result["provenance"])
     for said in ("failed: broken", "floor: chance", "floor: the learner, copied", "shuffled"):
         assert said in printed
+    del poses["motions"]["nearest_expert"]  # as where there is no other expert
+    (row,) = [line for line in expertaf_tables(result).splitlines() if "nearest expert" in line]
+    assert row.count("not run") == 2
     assert main(["eval", "compare", str(out), str(out), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["scores"]["rank"]["tests"][0]["difference"] == 0
 
