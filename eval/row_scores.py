@@ -19,6 +19,7 @@ from assistant.engine.base import GenerationOptions, Prompt
 from assistant.perceive import perceive
 from assistant.perception import Perception
 from assistant.tasks.commentary import prompt_pieces
+from assistant.tasks.window import given_as_text
 from assistant.timing import Timings
 from eval.commentaries import score_commentaries
 from eval.corrections import correction_scores
@@ -54,7 +55,7 @@ class SeenClips:
             identity: names the frozen parts.
         """
         if identity not in self._seen:
-            items = self._see(replace(perception, inputs="all"))
+            items = self._see(replace(perception, inputs="all", pose_form="features"))
             features = self.film(identity, {i.given.clip_id: i.window.start for i in items})
             self._seen[identity] = [
                 replace(item, inputs=replace(item.inputs, video=features[item.given.clip_id]))
@@ -77,10 +78,15 @@ class SeenClips:
 
 
 def given(item: Judged, perception: Perception) -> Judged:
-    """A clip, seen whole, with what a model is given of it: views, numbers and inputs."""
+    """A clip, seen whole, as a model is given it: views, inputs, forms of numbers and pose."""
     kept = [place for place, view in enumerate(VIEWS) if view in perception.views]
     video = None if item.inputs.video is None else item.inputs.video[kept]
-    inputs = replace(item.inputs, video=video, numbers=perception.numbers).given(perception.inputs)
+    inputs = replace(
+        item.inputs,
+        video=video,
+        numbers=perception.numbers,
+        pose_text=given_as_text(item.window, perception.pose_form),
+    ).given(perception.inputs)
     names = () if inputs.video is None else tuple(VIEWS[place] for place in kept)
     return replace(item, inputs=inputs, video_views=names)
 
