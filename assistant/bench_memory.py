@@ -20,10 +20,10 @@ from assistant.bench import compared, in_turns
 from assistant.checkpoint import WEIGHTS_FOLDER
 from assistant.errors import PoiseError
 
-ROUNDS: Final = 3
+ROUNDS: Final = 2
 FILM_SECONDS: Final = 12
 ENLARGED: Final = 3  # times the bundled film's 256 pixels
-PERFORMERS, CLIPS_EACH = 12, 4
+PERFORMERS, CLIPS_EACH = 8, 4
 QUESTIONS: Final = "What should I fix first?\nHow are my legs?\nGive me a drill.\n"
 FLOOR: Final = "Poise loaded, nothing coached (the floor)"
 _DEMO: Final = WEIGHTS_FOLDER / "demo" / "squat_demo"
@@ -132,7 +132,7 @@ def _film(path: Path) -> Path:
     demo = _DEMO.with_suffix(".mp4")
     pictures = np.stack([picture for _, picture in frames(demo)])
     fps = probe(demo).fps
-    chosen = np.arange(round(FILM_SECONDS * fps)) % len(pictures)
+    chosen: np.ndarray = np.arange(round(FILM_SECONDS * fps)) % len(pictures)
     write_video(path, pictures[chosen].repeat(ENLARGED, 1).repeat(ENLARGED, 2), fps)
     return path
 

@@ -73,7 +73,8 @@ def section(name: str, result: Mapping[str, Any]) -> str:
     told = [f"## {name}", f"{BENCHES[name][1]} `poise bench {name}`", markdown(HEADER, rows)]
     if "note" in result:
         told.append(result["note"])
-    told.append("; ".join([*_facts(result), *_machine(result["machine"])]) + ".")
+    more = {key: value for key, value in result.items() if key not in FORM}
+    told.append("; ".join([*_facts(more), *_machine(result["machine"])]) + ".")
     return "\n\n".join(told)
 
 
@@ -116,17 +117,29 @@ def _with_range(spread: Mapping[str, float]) -> str:
 
 def _number(value: float) -> str:
     """Three significant digits, more where the number is large; never an exponent."""
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _facts(result: Mapping[str, Any]) -> Iterator[str]:
-    """What else a benchmark says, if it is plain."""
-    for key, value in result.items():
-        if key in FORM or value is None or isinstance(value, dict):
-            continue
-        if isinstance(value, list):
-            value = " to ".join(map(str, value))
-        yield f"{key.replace('_', ' ')} {value}"
+def _facts(facts: Mapping[str, Any], before: str = "") -> Iterator[str]:
+    """What else a benchmark says: `name value`, nested names joined, spreads with their range."""
+    for key, value in facts.items():
+        name = f"{before}{key.replace('_', ' ')} "
+        if isinstance(value, dict) and set(value) != {"median", "min", "max"}:
+            yield from _facts(value, name)
+        elif value is not None:
+            yield name + _fact(value)
+
+
+def _fact(value: Any) -> str:
+    if isinstance(value, dict):
+        return _with_range(value)
+    if isinstance(value, list):
+        return " and ".join(map(_fact, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
 def _machine(machine: Mapping[str, Any]) -> Iterator[str]:

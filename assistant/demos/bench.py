@@ -134,7 +134,7 @@ def _checkpoint_library(own: Library) -> dict[str, Any]:
         "load_ms": round(1000 * loaded, 1),
         "search_ms": round(float(np.median(spent)), 2),
         "nearest_by_pa_mpjpe_among_first": {
-            k: round(float(np.mean(v)), 3) for k, v in found.items()
+            str(k): round(float(np.mean(v)), 3) for k, v in found.items()
         },
         "queries": 60,
         "import_lancedb_s": _import_seconds(),

@@ -52,7 +52,7 @@ def run() -> dict[str, Any]:
     pool = np.stack([item.codes for item in coach.library.items])
     drawn = list(draw_candidates(pool, CANDIDATES))
     candidates = candidate_continuations(drawn, coach.config)
-    found = compare(engine, prompt, candidates, parts=PARTS)
+    found = compare(engine, prompt, candidates, parts=PARTS, aims=[AIM])
     plain = compare(
         engine, replace(prompt, guide=None), candidates[:PLAIN_CANDIDATES], parts=PARTS // 2
     )
@@ -89,7 +89,12 @@ def draw_candidates(pool: np.ndarray, count: int) -> np.ndarray:
 
 
 def compare(
-    engine: TransformersEngine, prompt: Prompt, candidates: Sequence[list[int]], *, parts: int
+    engine: TransformersEngine,
+    prompt: Prompt,
+    candidates: Sequence[list[int]],
+    *,
+    parts: int,
+    aims: Sequence[Aim] = (),
 ) -> dict[str, Any]:
     """Both ways over all candidates, part by part in turns.
 
@@ -121,7 +126,7 @@ def compare(
             {"one pass over prompt and candidate each": apart},
             ours_is="engine.score",
             unit="ms a candidate",
-            aims=[AIM],
+            aims=aims,
         ),
         "candidates": len(candidates),
         "prefix_tokens": len(engine.processor.encode(prompt.messages)),

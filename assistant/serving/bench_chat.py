@@ -57,10 +57,10 @@ def _measure(client: OpenAI, clips: list[dict[str, Any]]) -> dict[str, Any]:
             ]
             again, answer = _first_token(client, messages)
         times.append((cold, again))
-    cold, second = zip(*times[1:], strict=True)
+    first, second = zip(*times[1:], strict=True)
     return compared(
         second,
-        {"first answer about a new clip": cold},
+        {"first answer about a new clip": first},
         ours_is="second question about it",
         unit="s to the first token",
         ratio_is=SHARE,

@@ -45,10 +45,24 @@ def check_form(part: dict[str, Any]) -> None:
         assert aim["met"] is met
 
 
+FACTS = {
+    "same_order": True,
+    "whole_s": {"median": 0.25, "min": 0.2, "max": 1234.5},
+    "set": {"span": [60.0, 62.5], "items": 100_000, "peak": None},
+}
+
+
 def fake(**more: Any) -> dict[str, Any]:
     found = compared([1.0, 2.0, 4.0], {"slow": [3.0, 4.0, 40.0]}, ours_is="fast", unit="s", **more)
     machine = {"processor": "abacus", "cores": 1, "load_1min": 0.5, "python": "3.11"}
-    return {"measured": "beads", **found, "beads": 7, "note": "By hand.", "machine": machine}
+    return {
+        "measured": "beads",
+        **found,
+        "beads": 7,
+        **FACTS,
+        "note": "By hand.",
+        "machine": machine,
+    }
 
 
 def test_a_comparison_by_hand() -> None:
@@ -161,7 +175,10 @@ def test_a_section_by_hand() -> None:
         "ratio at least 5: **missed**",
     ]
     assert text.splitlines()[8] == "By hand."
-    assert text.endswith("beads 7; on abacus, 1 cores, load 0.5; Python 3.11.")
+    assert text.endswith(
+        "beads 7; same order yes; whole s 0.25 (0.2 to 1,234); set span 60 and 62.5; "
+        "set items 100,000; on abacus, 1 cores, load 0.5; Python 3.11."
+    )
     assert "of it" in bench_page.section("chat", fake(ratio_is=SHARE))
 
 
