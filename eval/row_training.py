@@ -82,9 +82,10 @@ class RowTraining:
         return folder, seconds
 
     def _stage(self, folder: Path, stage: str, run: RowRun) -> float:
-        """Train a stage if it is not done; the seconds that it took."""
-        if stage in stages_done(folder):
-            return 0.0
+        """Train a stage if it is not done; the seconds that it took, now or before a kill."""
+        done = stages_done(folder)
+        if stage in done:
+            return done[stage]
         beside = stage not in (PRETRAIN, LANGUAGE)
         # A row's folder has these settings alone, so that what was begun can be taken up.
         begun = folder / WORK_FOLDER / (f"recipe_{stage}.json" if beside else "recipe.json")
@@ -94,10 +95,10 @@ class RowTraining:
         return perf_counter() - started
 
 
-def stages_done(folder: Path) -> list[str]:
-    """Stages of a run folder that are done."""
+def stages_done(folder: Path) -> dict[str, float]:
+    """Stages of a run folder that are done, with their seconds."""
     path = folder / WORK_FOLDER / DONE_FILE
-    return list(json.loads(path.read_text("utf-8"))) if path.is_file() else []
+    return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else {}
 
 
 def pretraining(run: RowRun) -> str:
@@ -113,12 +114,17 @@ def shared_pretraining(runs: Iterable[RowRun]) -> frozenset[str]:
 
 
 def copy_run(source: Path, folder: Path) -> None:
-    """Copy a run folder for other settings, whole or not at all; stored arrays are linked."""
+    """Copy a run folder for other settings, whole or not at all; stored arrays are linked.
+
+    What is done in it took the copy no time.
+    """
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.parent.mkdir(parents=True, exist_ok=True)
     left_out = shutil.ignore_patterns(*OF_ONE_RUN)
     shutil.copytree(source, part, ignore=left_out, copy_function=_copy)
+    done = dict.fromkeys(stages_done(part), 0.0)
+    (part / WORK_FOLDER / DONE_FILE).write_text(json.dumps(done), "utf-8")
     part.replace(folder)
 
 

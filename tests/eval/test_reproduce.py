@@ -204,7 +204,8 @@ def test_perception_and_pretraining_are_trained_once_and_a_killed_run_is_taken_u
     trainer.dies_in = "language"
     with pytest.raises(PoiseError, match="killed"):
         training.row(agp, perception)
-    folder, _ = training.row(agp, perception)
+    folder, seconds = training.row(agp, perception)
+    assert seconds["pretrain"] == 1.0  # of the first try, as the training noted it
     assert trainer.asked == [("pretrain", folder, False), ("language", folder, True),
                              ("language", folder, True)]  # fmt: skip
     trainer.asked.clear()
@@ -228,11 +229,13 @@ def test_a_copied_run_keeps_nothing_of_the_settings(tmp_path: Path) -> None:
                  "work/loop/pretrain/step-4/model.safetensors"):  # fmt: skip
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_text(name)
+    (source / "work/done.json").write_text('{"pretrain": 9.5}')
     (tmp_path / "b.part").mkdir()  # of a copy that was killed
     copy_run(source, tmp_path / "b")
     left = {p.relative_to(tmp_path / "b").as_posix() for p in (tmp_path / "b").rglob("*.*")}
     assert left == {"work/done.json", "work/clips.npz", "library/items.npz",
                     "work/loop/pretrain/settings.json"}  # fmt: skip
+    assert stages_done(tmp_path / "b") == {"pretrain": 0.0}
     # What a row writes in place is its own.
     (tmp_path / "b/library/items.npz").write_text("rated")
     assert (source / "library/items.npz").read_text() == "library/items.npz"
