@@ -1,19 +1,23 @@
 """Limits of clips, told from headers before anything is decoded or unpacked."""
 
 import io
-import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from assistant.clip import PoseSequence
 from assistant.errors import PoiseError
+from assistant.pose import read
 from assistant.serving.limits import check_film, check_pose, check_pose_file
+from assistant.serving.perception_worker import SeeJob, see
 from assistant.serving.settings import ClipLimits
 from assistant.video import decode
+
+from .conftest import npz
 
 
 @pytest.fixture
@@ -39,6 +43,9 @@ def test_a_film_is_judged_by_its_header(
     check_film(path, ClipLimits(pixels=64 * 48, frames=30, seconds=1.0))
     with pytest.raises(PoiseError, match=said):
         check_film(path, limits)
+    nobody: Any = None  # it is refused before any model is asked
+    with pytest.raises(PoiseError, match=said):
+        see(nobody, SeeJob("a", {"exo1": path}), limits)
 
 
 def test_a_header_that_understates_is_stopped_at_the_decoder(
@@ -50,22 +57,26 @@ def test_a_header_that_understates_is_stopped_at_the_decoder(
         list(decode.frames(path))
 
 
-def npz(path: Path, header_shape: tuple[int, ...], content: bytes = b"") -> Path:
-    """An archive whose array states another shape than it holds."""
-    shape = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {header_shape}, }}"
-    shape += " " * (-(len(shape) + 11) % 64) + "\n"
-    array = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(shape)) + shape.encode() + content
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("joints.npy", array)
-    return path
-
-
 def test_an_archive_that_unpacks_to_much_is_refused(tmp_path: Path) -> None:
     path = npz(tmp_path / "bomb.npz", (1000, 17, 3), bytes(10**7))
     assert path.stat().st_size < 10**5
     check_pose_file(path, ClipLimits())
     with pytest.raises(PoiseError, match="bytes unpacked"):
         check_pose_file(path, ClipLimits(unpacked_bytes=10**6))
+
+
+def test_a_worker_reads_no_array_of_a_pose_over_the_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = npz(tmp_path / "bomb.npz", (1000, 17, 3), bytes(10**7))
+
+    def unpacked(*_: object) -> None:
+        raise AssertionError("the archive was unpacked")
+
+    monkeypatch.setattr(read, "read_pose", unpacked)
+    nobody: Any = None
+    with pytest.raises(PoiseError, match="bytes unpacked"):
+        see(nobody, SeeJob("a", {}, path), ClipLimits(unpacked_bytes=10**6))
 
 
 def test_an_array_that_promises_much_is_refused(tmp_path: Path) -> None:

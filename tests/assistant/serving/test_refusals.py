@@ -1,19 +1,22 @@
 """What is refused before work: keys, hosts, busy lines, sizes, slow clients, a stopping server."""
 
+import contextlib
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
+import numpy as np
 import openai
 import pytest
 
 from assistant.coach import Coach
 from assistant.errors import PoiseError
+from assistant.serving.server import create_app
 from assistant.serving.settings import ServeSettings
 
-from .conftest import DEMO, WAIT, RunningServer, about, file_part, running, wait_until
+from .conftest import DEMO, WAIT, RunningServer, about, file_part, npz, running, wait_until
 
 KEYS = ("first-key-of-two", "second-key-of-two")
 
@@ -63,6 +66,20 @@ def test_every_route_but_health_asks_for_a_key(keyed, method: str, path: str) ->
         assert answer.headers["www-authenticate"] == "Bearer"
 
 
+def test_no_route_of_the_app_was_forgotten(keyed) -> None:
+    asked = set()
+    for route in create_app(keyed.service).routes:
+        for method in route.methods:
+            path = route.path.format(model="poise-mini", file_id="file-1")
+            asked.add(path)
+            status = keyed.http.request(method, path).status_code
+            assert status == (200 if path == "/health" else 401) or (
+                (method, path) == ("HEAD", "/health")
+            ), (method, path)
+    assert {"/health", "/openapi.json", "/metrics", "/v1/models/poise-mini", "/v1/coach"} <= asked
+    assert {"/v1/files", "/v1/files/file-1", "/v1/files/file-1/content"} <= asked
+
+
 def test_health_needs_no_key(keyed) -> None:
     assert keyed.http.get("/health").json() == {"status": "ok"}
 
@@ -85,16 +102,20 @@ def test_either_key_opens_and_neither_sees_the_others_files(keyed) -> None:
             mine.files.retrieve(given.id)
 
 
-def test_a_full_line_is_told_with_a_time(keyed) -> None:
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/coach", "/v1/files"])
+def test_a_full_line_is_told_with_a_time(keyed, monkeypatch, path: str) -> None:
     """The place is taken when a request begins, before its body has come."""
+    kind = "application/json" if path != "/v1/files" else 'multipart/form-data; boundary="b"'
     head = (
-        "POST /v1/chat/completions HTTP/1.1\nHost: localhost\nContent-Type: application/json\n"
+        f"POST {path} HTTP/1.1\nHost: localhost\nContent-Type: {kind}\n"
         f"Content-Length: 100\nAuthorization: Bearer {KEYS[0]}"
     )
-    line = keyed.service.admissions["POST", "/v1/chat/completions"]
+    line = keyed.service.admissions["POST", path]
+    wait_until(lambda: line.active == 0, "the end of other tests' requests")
+    monkeypatch.setattr(line, "most", 1)
     with open_request(keyed, head):
         wait_until(lambda: line.active == 1, "the first request's place")
-        answer = keyed.http.post("/v1/chat/completions", headers=auth(KEYS[1]), json={})
+        answer = keyed.http.post(path, headers=auth(KEYS[1]), json={})
     assert answer.status_code == 429
     assert int(answer.headers["retry-after"]) >= 1
     error = answer.json()["error"]
@@ -110,6 +131,25 @@ def test_a_body_that_does_not_come_is_given_up(keyed) -> None:
     )
     with open_request(keyed, head, b"{") as raw:
         assert b"408" in raw.recv(4096).partition(b"\r\n")[0]
+
+
+def test_a_client_that_does_not_read_is_given_up(coach: Coach) -> None:
+    """A download that nobody takes ends after the longest pause, not with the client."""
+    size = 24 * 2**20  # more than the system keeps for a connection
+    settings = ServeSettings(port=0, io_seconds=1.0, upload_bytes=size)
+    with running(coach, settings, workers=False) as started:
+        part = started.openai.files.create(file=("a.npz", bytes(size)), purpose="user_data")
+        head = f"GET /v1/files/{part.id}/content HTTP/1.1\nHost: localhost"
+        with open_request(started, head) as raw:
+            route = {"route": "/v1/files/{file_id}", "method": "GET", "status": "200"}
+            wait_until(
+                lambda: started.metric("poise_requests_total", **route) == 1, "the server's end"
+            )
+            received = 0
+            with contextlib.suppress(ConnectionResetError):
+                while chunk := raw.recv(2**20):
+                    received += len(chunk)
+        assert received < size
 
 
 @pytest.mark.parametrize("stated", ["Content-Length: 99999999999", "Transfer-Encoding: chunked"])
@@ -161,6 +201,30 @@ def test_files_are_removed_after_their_time(coach: Coach) -> None:
         wait_until(lambda: not path.exists(), "the end of the file's time")
         with pytest.raises(openai.NotFoundError):
             started.openai.files.retrieve(part.id)
+
+
+def still(path: Path, body: np.ndarray) -> Path:
+    """A person who stands for 190 seconds."""
+    np.savez(path, joints=np.repeat(body[None].astype(np.float32), 1900, axis=0), fps=10.0)
+    return path
+
+
+@pytest.mark.parametrize("what", ["pixels", "seconds", "seconds of a pose", "bytes of a pose"])
+def test_a_clip_over_the_limits_is_refused(
+    server, tmp_path: Path, film, standing: np.ndarray, what: str
+) -> None:
+    path, said = {
+        "pixels": lambda: (film(tmp_path / "a.mp4", 2, size=(4800, 2000)), "4800 x 2000 pixels"),
+        "seconds": lambda: (film(tmp_path / "a.mp4", 3, times=[0, 3000, 6000]), "300.0 s"),
+        "seconds of a pose": lambda: (still(tmp_path / "a.npz", standing), "190.0 s"),
+        "bytes of a pose": lambda: (npz(tmp_path / "a.npz", (10**9, 17, 3)), "bytes unpacked"),
+    }[what]()
+    with path.open("rb") as file:
+        part = file_part(server.openai.files.create(file=file, purpose="user_data").id)
+    with pytest.raises(openai.BadRequestError) as caught:
+        server.openai.chat.completions.create(model="poise-mini", messages=about(part))
+    assert caught.value.code == "clip_unusable"
+    assert said in str(caught.value) and "too large for this server" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["a.exe", "a", "a.npz.sh", "a.c3d", ".npz/../x"])
