@@ -27,6 +27,7 @@ from data_prep.commentary.model_labeller import ModelLabeller
 from data_prep.drills.performer import sample_performer
 from data_prep.drills.simulate import simulate
 from training.clips import CLIPS_FILE, VIDEO_FILE
+from training.sample_store import read_samples
 
 # The first test waits for two whole runs.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -237,6 +238,27 @@ def test_an_ablation_of_profvlm_is_a_checkpoint_of_its_own_form(
     result = coach.coach(CoachInput("squat", squat()), activity="bodyweight_squat")
     validate(result.feedback.to_json())
     assert result.text is not None and result.text.startswith("Proficiency Commentary:")
+
+
+def test_the_pose_as_text_is_a_checkpoint_that_is_given_it(
+    runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """ExpertAF Table 1: coordinates instead of embedding rows, saved with the model."""
+    folder = tmp_path / "run"
+    shutil.copytree(runs[0], folder)
+    measured = stages(folder, "language.pose_form=text", "language.own_commentary_share=0.05")
+    assert measured[-1]["step"] == 10 and measured[-1]["loss"] > 0
+    stored = read_samples(folder / WORK_FOLDER / "loop" / "language" / "samples.safetensors")
+    processor = PoiseProcessor.from_pretrained(folder / "language")
+    for sample in stored:
+        assert processor.tokenizer.decode(sample.ids).count(sample.inputs.pose_text) == 1
+        assert sample.inputs.pose_text.startswith("(cm forward, left, up)")
+    refused = train(folder, "--stage", "language")
+    assert refused.returncode == 1 and "pose_form=text" in refused.stderr.splitlines()[-1]
+    coach = Coach.from_pretrained(folder)
+    assert coach.config.pose_form == coach.perception.pose_form == "text"
+    result = coach.coach(CoachInput("squat", squat()), activity="bodyweight_squat")
+    validate(result.feedback.to_json())
 
 
 def test_an_untuned_language_model_is_a_row_of_its_own(
