@@ -29,7 +29,7 @@ BENCHES: Final = {
     "rank": ("assistant.demos.bench_rank:run", "Demonstrations ranked after one shared prefix."),
     "chat": ("assistant.serving.bench_chat:run", "First token of a chat, new clip and known one."),
     "startup": ("assistant.bench_startup:run", "Help and import, each in a fresh process."),
-    "memory": ("assistant.bench_memory:run", "Memory that coaching takes at most, by film length."),
+    "memory": ("assistant.bench_memory:run", "The most memory held: film, pose, chat, data set."),
     "library": ("assistant.demos.bench:run", "The nearest of 100,000 demonstrations."),
 }
 # What `ratio` is: how many times less ours takes or more it gives, or its share of the baseline.

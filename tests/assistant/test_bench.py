@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from assistant import bench, bench_cli, bench_page, bench_startup
+from assistant import bench, bench_cli, bench_memory, bench_page, bench_startup
 from assistant.bench import BENCHES, BY_RATE, BY_TIME, SHARE, Aim, compared, in_turns, run_bench
-from assistant.bench_memory import peak
 from assistant.cli import run_command
 from assistant.errors import PoiseError
 
@@ -151,15 +150,31 @@ def test_peak_memory_is_of_the_process_alone_and_at_its_height() -> None:
     """A block that is freed again still counts; what this process holds does not."""
     held = bytearray(200_000_000)
     held[::4096] = b"x" * len(held[::4096])
-    small, large = peak("", []), peak("x = b'x' * 100_000_000; del x", [])
+    small, large = bench_memory.peak("", []), bench_memory.peak("x = b'x' * 100_000_000; del x", [])
     assert small < 60 and 95 < large - small < 130
     assert len(held) == 200_000_000
 
 
 def test_peak_memory_of_a_failed_process_is_an_error_with_its_last_words() -> None:
     with pytest.raises(PoiseError, match="no such bead"):
-        peak("sys.exit('no such bead')", ["coach"])
-    assert peak("assert sys.stdin.read() == sys.argv[1]", ["why?"], "why?") > 0
+        bench_memory.peak("sys.exit('no such bead')", ["coach"])
+    assert bench_memory.peak("assert sys.stdin.read() == sys.argv[1]", ["why?"], "why?") > 0
+
+
+@pytest.mark.slow
+def test_memory_of_coaching_lies_between_loading_and_holding_a_film(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = {"ROUNDS": 1, "FILM_SECONDS": 8, "PERFORMERS": 1, "CLIPS_EACH": 1}
+    for name, value in settings.items():
+        monkeypatch.setattr(bench_memory, name, value)
+    result = bench_memory.run()
+    for part in (result, *result["parts"].values()):
+        check_form(part)
+        floor = part["baseline"][-1] if isinstance(part["baseline"], list) else part["baseline"]
+        assert 100 < floor < part["ours"]
+    frames = 8 * 30 * (3 * 256) ** 2 * 3 / 1e6
+    assert result["baseline"][0] - result["ours"] > 0.5 * frames
 
 
 def test_a_section_by_hand() -> None:
