@@ -162,6 +162,7 @@ def test_peak_memory_of_a_failed_process_is_an_error_with_its_last_words() -> No
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_memory_of_coaching_lies_between_loading_and_holding_a_film(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
