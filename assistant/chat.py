@@ -22,6 +22,7 @@ from assistant.model.processing_poise import ModelInputs
 from assistant.tasks.chat import chat_prompt, split_calls
 from assistant.web.wording import measure, percent, quantity_name
 from prompts.earlier import BETTER, SAME, render_earlier
+from prompts.parse import remark_first
 from prompts.vocabulary import (
     LEVEL_PROBABILITY,
     MEASURED,
@@ -93,6 +94,11 @@ class SeenClip:
         first = [] if focus is None else [focus["region"]]
         return [*first, *(region for region in regions if region not in first)]
 
+    def focus_first(self) -> str:
+        """The commentary, the remark on the focus first: so it stands in the dialogues learned."""
+        focus = self.feedback["focus"]
+        return self.commentary if focus is None else remark_first(self.commentary, focus["region"])
+
     def opening(self) -> str:
         """The first answer: the level, the one thing to fix first, and a drill, in the words of the
         generated commentary."""
@@ -157,7 +163,7 @@ class ClipTalk:
         model's answers, calls as written, of which the last ones are told."""
         return chat_prompt(
             self.clip.inputs,
-            self.clip.commentary,
+            self.clip.focus_first(),
             question,
             history[-REMEMBERED:],
             earlier=self.told_earlier,

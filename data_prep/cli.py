@@ -44,11 +44,11 @@ def drills(
     distractors: Annotated[float, typer.Option(min=0, max=1, help="Share of distractors.")] = 0.0,
     activities: Annotated[
         str | None,
-        typer.Option(help="`all`, or names joined by commas; without it the first two drills."),
+        typer.Option(help="Names joined by commas, or `all`, which is the default."),
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="mini-test, mini-test-6 or their -shifted; sets all of the above."),
+        typer.Option(help="mini-test, mini-test-2 or their -shifted; sets all of the above."),
     ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 is one a core.")] = 0,
     noise: Annotated[

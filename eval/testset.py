@@ -23,14 +23,14 @@ CONDITIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "single_view_twice": ("--preset", "mini-test", "--noise", "twice-fitted"),
     "shifted": ("--preset", "mini-test-shifted", "--noise", "15"),
     FILMED: (
-        *("--performers", "12", "--clips", "4", "--seed", "7002", "--split", "test"),
+        *("--performers", "18", "--clips", "4", "--seed", "7002", "--split", "test"),
         *("--noise", "15", "--render", "1"),
     ),
 }
 # Other performers, from whom the boosted trees learn.
 TRAINING: Final = "trees"
 TRAINING_SET: Final = (
-    *("--performers", "150", "--clips", "16", "--seed", "7001", "--split", "train"),
+    *("--performers", "240", "--clips", "16", "--seed", "7001", "--split", "train"),
     *("--noise", "15"),
 )
 
@@ -38,7 +38,7 @@ TRAINING_SET: Final = (
 # Performers on whom settings of coaching are fitted.
 VALIDATION: Final = "validation"
 VALIDATION_SET: Final = (
-    *("--performers", "32", "--clips", "4", "--seed", "7003", "--split", "validation"),
+    *("--performers", "48", "--clips", "4", "--seed", "7003", "--split", "validation"),
     *("--noise", "15"),
 )
 

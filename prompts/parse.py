@@ -224,6 +224,17 @@ def parse_feedback(text: str, form: str = LABEL_FIRST) -> ParsedFeedback:
     return ParsedFeedback(level, said, remarks, drill, tuple(problems + more))
 
 
+def remark_first(answer: str, region: str) -> str:
+    """An answer, label first, with the remark on a region before the others; as it is where it does
+    not fit the grammar or has no such remark."""
+    parsed = parse_feedback(answer)
+    chosen = [remark for remark in parsed.remarks if remark.region == region]
+    if parsed.problems or parsed.level is None or not chosen:
+        return answer
+    others = [remark for remark in parsed.remarks if remark.region != region]
+    return format_feedback(parsed.level, chosen + others, parsed.drill)
+
+
 def _fields(text: str, form: str) -> tuple[str, str | None]:
     """The part that should begin with the label, and the commentary where there is one."""
     if form == COMMENTARY_FIRST:

@@ -19,7 +19,7 @@ from data_prep.drills.dataset import (
     run_job,
     to_sample,
 )
-from data_prep.drills.faults import DEFAULT_ACTIVITIES, KNOWN
+from data_prep.drills.faults import KNOWN
 from data_prep.drills.film import FILM_SIZE, film_clip, film_views, films_beside
 from data_prep.drills.performer import check_split
 from data_prep.drills.viewpoints import PICTURE_SIZE, viewpoints
@@ -48,14 +48,12 @@ class Source:
 
 
 def chosen_activities(text: str | None) -> tuple[str, ...]:
-    """`all`, or names joined by commas; None means the default ones.
+    """`all`, or names joined by commas; None means all too.
 
     Raises:
         PoiseError: an unknown activity, or one named twice.
     """
-    if text is None:
-        return DEFAULT_ACTIVITIES
-    if text == ALL:
+    if text is None or text == ALL:
         return KNOWN
     names = tuple(name.strip() for name in text.split(","))
     unknown = [name for name in names if name not in KNOWN]
@@ -76,7 +74,7 @@ def named_source(
     seed: int,
     split: str,
     distractors: float,
-    activities: Sequence[str] = DEFAULT_ACTIVITIES,
+    activities: Sequence[str] = KNOWN,
 ) -> Source:
     """A preset by name, or a set of one's own when `name` is None."""
     if name is not None:

@@ -204,7 +204,7 @@ GOOD_POINTS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 KNOWN: Final = tuple(FAULTS)
-# What is simulated unless more is asked for: test set v1 and its model know these two.
+# The drills of test set v1, and what `simulate_many` makes unless more is asked for.
 DEFAULT_ACTIVITIES: Final = ("bodyweight_squat", "basketball_free_throw")
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from assistant.cli import run_command
 from assistant.dataset import read_info, read_samples
 from data_prep.drills.build import named_source
-from data_prep.drills.dataset import PRESETS, preset_drills, to_sample
+from data_prep.drills.dataset import PRESETS, preset, preset_drills, to_sample
 from data_prep.drills.distractors import DISTRACTORS
 from data_prep.drills.faults import FAULTS, KNOWN
 from data_prep.drills.gallery import COLUMNS, SIZE, gallery_rows
@@ -56,20 +56,21 @@ def test_noise_conditions(tmp_path, capsys):
 
 
 def test_presets_are_balanced_and_large_enough():
-    for name in ("mini-test", "mini-test-6"):
+    for name in ("mini-test", "mini-test-2"):
         chosen = PRESETS[name]
         assert chosen.performers >= 60
         assert chosen.performers * chosen.clips >= 400
-    for preset in PRESETS.values():
-        assert preset.performers * preset.clips % (4 * len(preset.activities)) == 0
-        drills = preset_drills(preset)
-        first = [next(drills) for _ in range(4 * len(preset.activities))]
+    for chosen in PRESETS.values():
+        assert chosen.performers * chosen.clips % (4 * len(chosen.activities)) == 0
+        drills = preset_drills(chosen)
+        first = [next(drills) for _ in range(4 * len(chosen.activities))]
         assert {(d.activity, d.level) for d in first} == {
-            (activity, level) for activity in preset.activities for level in range(4)
+            (activity, level) for activity in chosen.activities for level in range(4)
         }
-        assert {d.split for d in first} == {preset.split}
-    assert PRESETS["mini-test"].activities == ("bodyweight_squat", "basketball_free_throw")
-    assert PRESETS["mini-test-6"].activities == KNOWN
+        assert {d.split for d in first} == {chosen.split}
+    assert PRESETS["mini-test-2"].activities == ("bodyweight_squat", "basketball_free_throw")
+    assert PRESETS["mini-test"].activities == KNOWN
+    assert preset("mini-test-6") == PRESETS["mini-test"]
 
 
 def test_all_activities_in_parallel_and_whole_records(tmp_path, capsys):
@@ -98,10 +99,10 @@ def test_all_activities_in_parallel_and_whole_records(tmp_path, capsys):
 
 
 def test_rows_of_test_set_v1_stay_as_they_are():
-    chosen = PRESETS["mini-test"]
+    chosen = PRESETS["mini-test-2"]
     sample = to_sample(next(preset_drills(chosen)), (15.0, "slow"), "here")
     assert not {"take_id", "action", "atomic_actions", "calibration"} & set(sample)
-    source = named_source("mini-test", 1, 1, 0, "train", 0.0)
+    source = named_source("mini-test-2", 1, 1, 0, "train", 0.0)
     assert not source.complete
 
 

@@ -15,6 +15,7 @@ from prompts.parse import (
     format_label,
     parse_feedback,
     parse_pose_codes,
+    remark_first,
     up_to_label,
 )
 from prompts.render import render_pose_codes
@@ -179,3 +180,17 @@ def test_an_unknown_form_of_answer_lists_the_known_ones():
                  lambda: format_feedback("Novice", (), None, "upside_down")):  # fmt: skip
         with pytest.raises(ValueError, match="label_first, commentary_first, label_only"):
             call()
+
+
+def test_a_remark_is_put_first_where_there_is_one():
+    remarks = [
+        ParsedRemark("legs", "needs_improvement", "You stop too high."),
+        ParsedRemark("head", "correct", "The eyes stay up."),
+        ParsedRemark("torso", "needs_improvement", "You lean over."),
+    ]
+    answer = format_feedback("Novice", remarks, "Pause.")
+    moved = format_feedback("Novice", [remarks[2], remarks[0], remarks[1]], "Pause.")
+    assert remark_first(answer, "torso") == moved
+    assert remark_first(answer, "legs") == answer
+    assert remark_first(answer, "feet") == answer
+    assert remark_first(answer + "\njunk", "torso") == answer + "\njunk"
