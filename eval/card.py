@@ -17,6 +17,10 @@ RESULTS = Path("docs/results")
 CARD = Path("docs/model_card.md")
 TEMPLATE = Path(__file__).parent / "model_card.jinja"
 CONDITION_KEYS = ("level_accuracy", "level_mae", "fault_micro_f1", "correction_mm")
+ACTIVITY_KEYS = (
+    *("level_accuracy", "fault_micro_f1", "correction_mm", "copy_learner_mm"),
+    *("retrieval_median_rank", "nearest_neighbour_median_rank"),
+)
 SHUFFLE_KEYS = ("n", "level_accuracy", "level_mae", "fault_micro_f1")
 
 
@@ -29,6 +33,7 @@ def render_card(results: Path = RESULTS) -> str:
     import jinja2
 
     mini, real = (_stored(results / name) for name in ("mini_test.json", "real_poses.json"))
+    chat = _stored(results / "chat_questions.json")
     training = {"shared_machine": False, "note": ""} | _stored(results / "training.json")
     template = jinja2.Template(
         TEMPLATE.read_text("utf-8"), undefined=jinja2.StrictUndefined, trim_blocks=True
@@ -37,6 +42,9 @@ def render_card(results: Path = RESULTS) -> str:
         mini=mini,
         real=real,
         training=training,
+        activities=", ".join(name.replace("_", " ") for name in sorted(mini["by_activity"])),
+        by_activity=tables.activities_table(mini, ACTIVITY_KEYS),
+        chat=tables.chat_table(chat),
         main_table=tables.mini_test_table(mini),
         conditions=tables.conditions_table(mini, CONDITION_KEYS),
         shuffles=shuffles_table(mini),

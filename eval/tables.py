@@ -123,6 +123,40 @@ def mini_test_table(result: Mapping[str, Any]) -> str:
     return markdown(["measure", "result [95% over performers]", "beside it"], rows)
 
 
+def activities_table(result: Mapping[str, Any], keys: Sequence[str]) -> str:
+    """One row an activity of `result["by_activity"]`."""
+    rows = [
+        [name.replace("_", " "), number(values["n"]), *[number(values.get(key)) for key in keys]]
+        for name, values in sorted(result["by_activity"].items())
+    ]
+    return markdown(["activity", "n", *keys], rows)
+
+
+def chat_table(result: Mapping[str, Any]) -> str:
+    """The result of `poise eval chat-questions`."""
+    n, medical, others = result["n_answers"], result["medical_routed"], result["others_routed"]
+    answered = with_interval(result["on_subject"], result["on_subject_interval"])
+    rows = [
+        ["answered on the asked subject", answered, str(n)],
+        ["floor: answers exchanged", number(result["on_subject_exchanged"]), str(n)],
+        ["floor: commentary repeated", number(result["on_subject_commentary"]), str(n)],
+        *(
+            [name.replace("_", " "), number(row["share"]), str(row["n"])]
+            for name, row in result["by_subject"].items()
+        ),
+        [
+            "with a number that is not in the feedback",
+            f"{number(result['unsupported_numbers'])} (held against the other clip's feedback "
+            f"{number(result['unsupported_numbers_other_clip'])})",
+            str(n),
+        ],
+        ["two clips, two answers", number(result["differing"]), str(result["n_questions"])],
+        ["medical questions referred", number(medical["share"]), str(medical["n"])],
+        ["others referred", number(others["share"]), str(others["n"])],
+    ]
+    return markdown(["questions", "share [95% over questions]", "n"], rows)
+
+
 # What is put into the correction window, as `eval.closed_loop.MOTIONS` names it.
 _PUT_IN: Mapping[str, str] = {
     "correction": "the correction",

@@ -20,7 +20,7 @@ def test_the_card_is_what_the_stored_results_say() -> None:
 
 def test_the_stored_results_are_of_the_shipped_checkpoint() -> None:
     shipped = Checkpoint.open().sha256()
-    for name in ("mini_test.json", "real_poses.json"):
+    for name in ("mini_test.json", "real_poses.json", "chat_questions.json"):
         stored = json.loads((RESULTS / name).read_text("utf-8"))
         assert stored["provenance"]["model_sha256"] == shipped, name
 
