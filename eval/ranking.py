@@ -33,6 +33,7 @@ REMOVED: Final = (0.5, 0.9)
 ALONE: Final = {
     "log_likelihood": 1.0,
     "to_correction_mm": -1.0,
+    "to_middle_mm": -1.0,
     "to_learner_mm": -1.0,
 }
 
@@ -42,7 +43,7 @@ class Choice:
     """One clip's candidates.
 
     Attributes:
-        names: of the items; features: [N, 3] in the order of FEATURES.
+        names: of the items; features: [N, 4] in the order of FEATURES.
         to_twin: [N] mm; gold: place of the nearest.
     """
 
@@ -84,7 +85,7 @@ def choices(
 
 
 def fit_weights(rows: Sequence[Choice]) -> np.ndarray:
-    """[3] weights of the conditional logit, in the features' own units."""
+    """[4] weights of the conditional logit, in the features' own units."""
     from scipy.optimize import minimize
 
     spread = np.concatenate([row.features for row in rows]).std(axis=0)

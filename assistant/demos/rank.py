@@ -2,8 +2,9 @@
 
 The likelihood alone favours motions that are typical. The same model also writes how the learner
 would look without the fault (F_g), and a demonstration that shows the correction is near to that.
-So candidates are ranked by a conditional logit over three features, whose weights
-`poise eval ranking` fits on validation performers and prints beside each feature alone:
+The correction takes the fault away and adds the errors of its codes, of which the middle between
+learner and correction has half. So candidates are ranked by a conditional logit over four features,
+whose weights `poise eval ranking` fits on validation performers and prints beside each feature alone:
 
     score = sum_k weight_k x feature_k,    P(candidate) = softmax of the scores
 
@@ -28,8 +29,8 @@ from assistant.pose.alignment import distances_to
 from assistant.tasks.retrieval import candidate_continuations
 
 RANKING_FILE: Final = "ranking.json"
-# nats a token, millimetres, millimetres
-FEATURES: Final = ("log_likelihood", "to_correction_mm", "to_learner_mm")
+# nats a token, then millimetres
+FEATURES: Final = ("log_likelihood", "to_correction_mm", "to_middle_mm", "to_learner_mm")
 NO_SUITABLE: Final = (
     "No suitable demonstration: the best of {n} fits this clip no better than demonstrations that"
     " were chosen for other people (score {best:.1f}, by chance up to {least:.1f})."
@@ -95,8 +96,8 @@ class Ranked:
         log_likelihood: mean a token of the codes after the shared prefix.
         relative: the same minus the candidate's unconditional likelihood, which takes away the
             advantage of motions that are typical anyway.
-        to_correction_mm, to_learner_mm: PA-MPJPE from the candidate's window to the generated
-            correction and to the learner.
+        to_correction_mm, to_middle_mm, to_learner_mm: PA-MPJPE from the candidate's window to the
+            generated correction, to the mean of it and the learner, and to the learner.
         score: what it is ranked by.
     """
 
@@ -104,6 +105,7 @@ class Ranked:
     log_likelihood: float
     relative: float
     to_correction_mm: float
+    to_middle_mm: float
     to_learner_mm: float
     score: float
 
@@ -133,6 +135,7 @@ def rank(
     features = {
         "log_likelihood": means,
         "to_correction_mm": distances_to(windows, correction),
+        "to_middle_mm": distances_to(windows, (learner + correction) / 2),
         "to_learner_mm": distances_to(windows, learner),
     }
     relative = means - np.array([item.unconditional for item in candidates])

@@ -37,7 +37,7 @@ def result(learner: PoseSequence, corrected: PoseSequence, ranking: list[str]) -
         corrected=cut_window(normalise(corrected), 0.5).joints,
         decoded=None,
         ranked=[
-            Ranked(expert(name, 0), -1.0 + i, -float(i), 20.0, 30.0, score=-float(i))
+            Ranked(expert(name, 0), -1.0 + i, -float(i), 20.0, 25.0, 30.0, score=-float(i))
             for i, name in enumerate(ranking)
         ],
         feedback=SimpleNamespace(demonstration_reason=None),

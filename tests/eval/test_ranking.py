@@ -13,14 +13,12 @@ from assistant.pose.normalise import REST_POSE
 from eval import full_supervision, ranking
 
 NAMES = tuple(f"item-{i}" for i in range(30))
-TRUE = np.array([2.0, -0.4, -0.1])
+TRUE = np.array([2.0, -0.4, -0.2, -0.1])
 
 
 def choice(rng: np.random.Generator, performer: int) -> ranking.Choice:
     """The gold item is drawn by a conditional logit of the weights TRUE."""
-    features = np.column_stack(
-        [rng.normal(-2, 0.5, 30), rng.uniform(20, 90, 30), rng.uniform(20, 90, 30)]
-    )
+    features = np.column_stack([rng.normal(-2, 0.5, 30), *rng.uniform(20, 90, (3, 30))])
     gold = int((features @ TRUE + rng.gumbel(size=30)).argmax())
     to_twin = 10 + rng.uniform(0, 1, 30) + features[:, 1]
     to_twin[gold] = 1.0
@@ -42,7 +40,7 @@ def test_the_fitted_ranking_is_better_than_its_parts(rows: list[ranking.Choice])
     ranks = {name: values["mean_reciprocal_rank"] for name, values in found["ranks"].items()}
     assert set(ranks) == {"fitted", *FEATURES}
     assert ranks["fitted"] == max(ranks.values())
-    assert ranks["to_learner_mm"] < ranks["to_correction_mm"] < ranks["fitted"]
+    assert ranks["to_learner_mm"] < ranks["to_middle_mm"] < ranks["to_correction_mm"]
 
 
 def test_chance_is_what_was_chosen_for_others(rows: list[ranking.Choice]) -> None:
