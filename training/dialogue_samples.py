@@ -5,21 +5,35 @@ one; the truth says what became better and worse.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
-from assistant.model.processing_poise import PoiseProcessor
+from assistant.model.processing_poise import IGNORED, PoiseProcessor
 from assistant.tasks.commentary import prompt_pieces
 from data_prep.drills.commentary import Summary, compose_remarks
-from data_prep.drills.dialogues import Earlier, Turn, compare_drills, compose_turns
+from data_prep.drills.dialogues import (
+    FEW_TURNS,
+    MANY_TURNS,
+    Earlier,
+    Turn,
+    compare_drills,
+    compose_turns,
+)
 from data_prep.drills.records import Drill
 from prompts.render import Message, render_messages
-from training.language_samples import PerceivedClip, TokenSample, supervise, token_sample
+from training.language_samples import (
+    PerceivedClip,
+    TokenSample,
+    supervise,
+    token_sample,
+)
 
 EARLIER_SHARE: Final = 0.4
 DIALOGUE: Final = "dialogue"
+# Tokens of an answer that name its subject, region or level: "Your legs come first."
+OPENING: Final = 6
 
 
 @dataclass(frozen=True)
@@ -65,13 +79,16 @@ class Talks:
         """Where clips to compare with are found: the performer's own first."""
         return (drill.activity, drill.participant_id), (drill.activity,)
 
-    def about(self, place: int, rng: np.random.Generator) -> Talk | None:
-        """A talk about the clip at `place`, drawn anew at each call; None for a distractor."""
+    def about(
+        self, place: int, rng: np.random.Generator, count: tuple[int, int] = FEW_TURNS
+    ) -> Talk | None:
+        """A talk of `count` questions about the clip at `place`, drawn anew at each call; None for
+        a distractor."""
         said = compose_remarks(self.drills[place], rng)
         if said is None:
             return None
         earlier = self._earlier(place, rng) if rng.random() < EARLIER_SHARE else None
-        turns = compose_turns(self.drills[place], said, rng, earlier=earlier)
+        turns = compose_turns(self.drills[place], said, rng, earlier=earlier, count=count)
         return Talk(said, earlier, tuple(turns))
 
     def _earlier(self, place: int, rng: np.random.Generator) -> Earlier | None:
@@ -92,20 +109,34 @@ def dialogue_samples(
     verdict_weight: float,
     equal_fields: bool = False,
 ) -> list[TokenSample]:
-    """One conversation about a share of the clips: features, commentary, questions, answers."""
+    """One long conversation about a share of the clips: features, commentary, questions, answers.
+
+    Every answer's first tokens, which say what it is about, weigh as much as a verdict.
+    """
     talks, samples = Talks([clip.drill for clip in clips]), []
     for i, clip in enumerate(clips):
         rng = np.random.default_rng([seed, 16, i])
-        talk = talks.about(i, rng) if rng.random() < share else None
+        talk = talks.about(i, rng, MANY_TURNS) if rng.random() < share else None
         if talk is not None:
-            samples.append(
-                token_sample(
-                    processor,
-                    talk.messages(**prompt_pieces(clip.inputs)),
-                    clip.inputs,
-                    verdict_weight=verdict_weight,
-                    equal_fields=equal_fields,
-                    sample_id=f"{clip.drill.sample_id}/{DIALOGUE}",
-                )
+            sample = token_sample(
+                processor,
+                talk.messages(**prompt_pieces(clip.inputs)),
+                clip.inputs,
+                verdict_weight=verdict_weight,
+                equal_fields=equal_fields,
+                sample_id=f"{clip.drill.sample_id}/{DIALOGUE}",
             )
+            samples.append(sample if equal_fields else weigh_openings(sample, verdict_weight))
     return samples
+
+
+def weigh_openings(sample: TokenSample, weight: float) -> TokenSample:
+    """The sample with the first tokens of every answer after the commentary at this weight."""
+    learned = [label != IGNORED for label in sample.labels]
+    begins = [i for i, here in enumerate(learned) if here and not (i and learned[i - 1])]
+    weights = list(sample.weights)
+    for begin in begins[1:]:
+        for place in range(begin, begin + OPENING):
+            if place < len(weights) and learned[place]:
+                weights[place] = weight
+    return replace(sample, weights=weights)

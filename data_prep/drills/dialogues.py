@@ -45,6 +45,9 @@ SHARES: Final = {
     "other": 0.01,
 }
 FIRST_FIRST: Final = 0.35
+# Fewest and most questions of a talk, and of one about nearly everything.
+FEW_TURNS: Final = (2, 4)
+MANY_TURNS: Final = (5, 8)
 # A severity must change by this much before a region counts as better or worse.
 CLEAR_CHANGE: Final = 0.15
 # Region names that stand in the singular.
@@ -253,20 +256,22 @@ def compose_turns(
     *,
     earlier: Earlier | None = None,
     kind: Phrasings = "train",
+    count: tuple[int, int] = FEW_TURNS,
 ) -> list[Turn]:
-    """Two to four questions on different subjects with their answers; [] for a distractor.
+    """Questions on different subjects with their answers; [] for a distractor.
 
     Args:
         said: the commentary that stands before them, as `compose_remarks` made it.
         earlier: an earlier clip; then the comparison is always asked for.
+        count: the fewest and the most questions.
     """
     if said is None:
         return []
     names, shares = list(SHARES), np.array(list(SHARES.values()))
-    count = int(rng.integers(2, 5))
-    subjects = rng.choice(names, count, replace=False, p=shares / shares.sum()).tolist()
+    asked = int(rng.integers(count[0], count[1] + 1))
+    subjects = rng.choice(names, asked, replace=False, p=shares / shares.sum()).tolist()
     if earlier is not None and "compare" not in subjects:
-        subjects[int(rng.integers(count))] = "compare"
+        subjects[int(rng.integers(asked))] = "compare"
     if rng.random() < FIRST_FIRST:
         subjects = ["what_to_fix_first"] + [s for s in subjects if s != "what_to_fix_first"]
     answerer = Answerer(drill, said, rng, earlier)

@@ -21,7 +21,7 @@ from prompts.vocabulary import (
     pose_code,
     special_tokens,
 )
-from training.dialogue_samples import EARLIER_SHARE, Talk, Talks, dialogue_samples
+from training.dialogue_samples import EARLIER_SHARE, OPENING, Talk, Talks, dialogue_samples
 from training.language_samples import PerceivedClip, TokenSample, token_sample
 from training.language_stage import by_task, new_tokens
 from training.pretraining import commentary_samples, composed_texts, load_processor, talk_samples
@@ -167,4 +167,21 @@ def test_a_share_of_the_clips_is_talked_about_after_their_features(
             assert sample.sample_id.endswith("/dialogue") and 4.0 in sample.weights
             assert sample.inputs.score is not None
             assert talker.tokenizer.convert_tokens_to_ids(SCORE) in sample.ids
+            answers = answer_weights(sample)
+            assert 5 <= len(answers) <= 8
+            assert {tuple(w[:OPENING]) for w in answers} == {(4.0,) * OPENING}
+            assert {w[-1] for w in answers} == {1.0}
     assert by_task(talks)["correction"] == []
+
+
+def answer_weights(sample: TokenSample) -> list[list[float]]:
+    """The weights of each learned turn after the commentary."""
+    turns: list[list[float]] = []
+    inside = False
+    for label, weight in zip(sample.labels, sample.weights, strict=True):
+        if label != IGNORED and not inside:
+            turns.append([])
+        inside = label != IGNORED
+        if inside:
+            turns[-1].append(weight)
+    return turns[1:]
