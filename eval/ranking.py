@@ -133,10 +133,18 @@ def fit(rows: Sequence[Choice]) -> Ranking:
             expected="at least 2 performers, better 30",
         )
     weights = fit_weights(rows)
-    chance = chance_scores(rows, weights)
+    least = {}
+    for activity in sorted({row.activity for row in rows}):
+        chance = chance_scores([row for row in rows if row.activity == activity], weights)
+        if len(chance):
+            least[activity] = float(f"{np.quantile(chance, CHANCE_QUANTILE):.5g}")
+    if not least:
+        raise PoiseError(
+            "no score of chance", got="no activity with ranked clips of two performers"
+        )
     return Ranking(
         {name: float(f"{w:.5g}") for name, w in zip(FEATURES, weights, strict=True)},
-        float(f"{np.quantile(chance, CHANCE_QUANTILE):.5g}"),
+        least,
         {
             "clips": len(rows),
             "performers": len(performers),
@@ -165,7 +173,9 @@ def report(rows: Sequence[Choice]) -> dict[str, Any]:
             near_first = np.argsort(row.to_twin)
             for share in kept:
                 left = near_first[int(share * len(near_first)) :]
-                kept[share].append(bool(columns["fitted"][left].max() > ranking.least))
+                kept[share].append(
+                    bool(columns["fitted"][left].max() > ranking.limit(row.activity))
+                )
     return {
         "n": len(rows),
         "performers": len(performers),

@@ -3,8 +3,8 @@
 The likelihood alone favours motions that are typical. The same model also writes how the learner
 would look without the fault (F_g), and a demonstration that shows the correction is near to that.
 The correction takes the fault away and adds the errors of its codes, of which the middle between
-learner and correction has half. So candidates are ranked by a conditional logit over four features,
-whose weights `poise eval ranking` fits on validation performers and prints beside each feature alone:
+learner and correction has half. So candidates are ranked by a conditional logit over four features;
+`poise eval ranking` fits the weights on validation performers, and prints each feature alone:
 
     score = sum_k weight_k x feature_k,    P(candidate) = softmax of the scores
 
@@ -44,12 +44,12 @@ class Ranking:
 
     Attributes:
         weights: of each of FEATURES.
-        least: 95% of the demonstrations chosen for other clips of the activity score below it.
+        least: of each activity; 95% of the demonstrations chosen for others' clips score below it.
         fitted: on what, in numbers; for readers.
     """
 
     weights: Mapping[str, float]
-    least: float
+    least: Mapping[str, float]
     fitted: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -61,6 +61,10 @@ class Ranking:
         """
         own = None if folder is None else folder / RANKING_FILE
         return _read(own if own is not None and own.is_file() else SHIPPED)
+
+    def limit(self, activity: str) -> float:
+        """The score of chance of an activity; of one that was not fitted, the strictest of all."""
+        return self.least.get(activity, max(self.least.values()))
 
     def scores(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
         """[N] from the features [N] each."""
@@ -78,12 +82,15 @@ def _read(path: Path) -> Ranking:
     try:
         content = json.loads(path.read_text("utf-8"))
         weights = {name: float(content["weights"][name]) for name in FEATURES}
-        return Ranking(weights, float(content["least"]), content.get("fitted", {}))
-    except (KeyError, TypeError, ValueError) as fault:
+        least = {name: float(value) for name, value in content["least"].items()}
+        if not least:
+            raise ValueError("least is empty")
+        return Ranking(weights, least, content.get("fitted", {}))
+    except (AttributeError, KeyError, TypeError, ValueError) as fault:
         raise PoiseError(
             f"{path} is damaged",
             got=repr(fault),
-            expected=f"weights of {', '.join(FEATURES)}, and least",
+            expected=f"weights of {', '.join(FEATURES)}, and least of activities",
             remedy="write it again by `poise eval ranking`",
         ) from fault
 
@@ -151,6 +158,7 @@ def unsuitable(ranked: Sequence[Ranked], activity: str, ranking: Ranking) -> str
     """Why no demonstration is shown; None where the best one is better than chance."""
     if not ranked:
         return NONE_OF_ACTIVITY.format(activity=activity.replace("_", " "))
-    if ranked[0].score > ranking.least:
+    least = ranking.limit(activity)
+    if ranked[0].score > least:
         return None
-    return NO_SUITABLE.format(n=len(ranked), best=ranked[0].score, least=ranking.least)
+    return NO_SUITABLE.format(n=len(ranked), best=ranked[0].score, least=least)

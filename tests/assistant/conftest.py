@@ -212,5 +212,5 @@ def stub_coach(library: Library, tmp_path: Path) -> "Coach":
     )
     # The library is noise: only likelihoods order it, and all of it is shown.
     weights = {**dict.fromkeys(FEATURES, 0.0), "log_likelihood": 1.0}
-    coach.ranking = Ranking(weights, least=float("-inf"))
+    coach.ranking = Ranking(weights, least={"bodyweight_squat": float("-inf")})
     return coach

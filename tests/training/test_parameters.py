@@ -12,6 +12,7 @@ from assistant.cli import main
 from assistant.errors import PoiseError
 from assistant.model.configuration_poise import PoiseConfig
 from assistant.model.modeling_poise import PoiseForConditionalGeneration
+from prompts.vocabulary import CALLS
 from training.adapter import add_lora, trainable
 from training.language import check_architecture
 from training.parameters import component_rows, count, model_of, parameter_table, shapes_of
@@ -75,7 +76,7 @@ def test_the_counts_are_those_of_the_shipped_model() -> None:
     with torch.device("meta"):
         shipped = PoiseForConditionalGeneration(config)
     rows = {row["component"]: row for row in component_rows(recipe, shapes)}
-    lora = add_lora(shipped, recipe.lora, range(15 + 256))
+    lora = add_lora(shipped, recipe.lora, range(15 + len(CALLS) + 256))
     expected = trainable(lora)
     assert rows["LoRA"]["parameters"] == expected["lora"]
     assert rows["new vocabulary rows"]["parameters"] == expected["token rows"]
@@ -112,7 +113,7 @@ def test_a_base_in_a_folder_tells_its_shapes(make_model, tmp_path) -> None:
     text = make_model().config.text_config
     text.save_pretrained(tmp_path)
     found = shapes_of(load_recipe("mini", [f"language_model.base={tmp_path}"])).text_config
-    assert found.hidden_size == 32 and found.vocab_size == text.vocab_size + 15 + 256
+    assert found.hidden_size == 32 and found.vocab_size == text.vocab_size + 15 + len(CALLS) + 256
 
 
 def test_a_pretrained_model_of_another_architecture_is_refused(make_model) -> None:

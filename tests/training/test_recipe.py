@@ -180,9 +180,9 @@ def test_a_diverging_stage_is_one_line(
     def diverge(run: object) -> None:
         raise FloatingPointError("loss nan at step 3")
 
-    monkeypatch.setitem(stages.STAGES, "language", diverge)
-    assert main(["train", "mini", "--stage", "language", "-o", str(tmp_path / "run")]) == 1
-    assert "stage language diverged; got: loss nan at step 3" in capsys.readouterr().err
+    monkeypatch.setitem(stages.STAGES, "pose_tokenizer", diverge)
+    assert main(["train", "mini", "--stage", "pose_tokenizer", "-o", str(tmp_path / "run")]) == 1
+    assert "stage pose_tokenizer diverged; got: loss nan at step 3" in capsys.readouterr().err
 
 
 def test_the_sparse_skill_recipe_has_what_its_paper_prints() -> None:

@@ -57,7 +57,7 @@ def test_other_settings_cannot_resume(made, tmp_path, capsys) -> None:
     assert main([*arguments, "--resume", "language.steps=7", "seed=3"]) == 1
     said = capsys.readouterr().err
     assert "cannot resume with other settings" in said
-    assert "language.steps=7 (begun with 900); seed=3 (begun with 0)" in said
+    assert "language.steps=7 (begun with 1000); seed=3 (begun with 0)" in said
     assert main(["train", "mini", "-o", str(tmp_path / "other"), "--resume"]) == 1
     assert "nothing to resume" in capsys.readouterr().err
 

@@ -288,6 +288,7 @@ def test_a_task_of_one_clip_is_refused() -> None:
 
 SMALL = (
     "threads=1",
+    "activities=[bodyweight_squat, basketball_free_throw]",
     "data={perception_performers: 5, language_performers: 3, validation_performers: 5,"
     " distractor_share: 0, workers: 1}",
     "sparse_skill={steps: 4, every: 2, width: 16, partitions: 6}",

@@ -102,7 +102,7 @@ STANDING = np.repeat(REST_POSE[None], 10, 0)
 
 
 def by(least: float = -np.inf, **weights: float) -> Ranking:
-    return Ranking({**dict.fromkeys(FEATURES, 0.0), **weights}, least)
+    return Ranking({**dict.fromkeys(FEATURES, 0.0), **weights}, {"bodyweight_squat": least})
 
 
 def ranked_by(ranking: Ranking, engine: FixedEngine, items: list[Demonstration], **motions):
@@ -170,12 +170,19 @@ def test_a_checkpoint_may_bring_its_own_ranking(tmp_path: Path) -> None:
     shipped = Ranking.load(tmp_path)
     assert shipped == Ranking.load() and set(shipped.weights) == set(FEATURES)
     assert shipped.fitted["performers"] > 1
-    own = {"weights": dict.fromkeys(FEATURES, 0.5), "least": -3.0}
+    own = {
+        "weights": dict.fromkeys(FEATURES, 0.5),
+        "least": {"golf_swing": -3.0, "forward_lunge": -2.0},
+    }
     (tmp_path / "ranking.json").write_text(json.dumps(own), "utf-8")
-    assert Ranking.load(tmp_path) == Ranking(own["weights"], -3.0)
+    assert Ranking.load(tmp_path) == Ranking(own["weights"], own["least"])
+    assert [Ranking.load(tmp_path).limit(a) for a in ("golf_swing", "squat")] == [-3.0, -2.0]
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"weights": {}, "least": 1}'])
+WITHOUT_LIMIT = json.dumps({"weights": dict.fromkeys(FEATURES, 0.5), "least": {}})
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"weights": {}, "least": 1}', WITHOUT_LIMIT])
 def test_a_damaged_ranking_is_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "ranking.json").write_text(text, "utf-8")
     with pytest.raises(PoiseError, match="is damaged"):

@@ -7,6 +7,8 @@ from typing import Any
 import openai
 import pytest
 
+from assistant.chat import ClipTalk, Filling
+from assistant.chat_session import look_at
 from assistant.coach import Coach
 from assistant.coach_result import CoachInput
 from assistant.engine.base import GenerationOptions
@@ -14,7 +16,6 @@ from assistant.medical import REFERRAL
 from assistant.model.processing_poise import ModelInputs
 from assistant.perceive import perceive
 from assistant.pose.read import read_pose
-from assistant.tasks.chat import chat_prompt
 from assistant.tasks.commentary import commentary_prompt
 from prompts.parse import format_label
 from prompts.vocabulary import LEVELS
@@ -41,11 +42,14 @@ def first_answer(coach: Coach, clip: CoachInput) -> tuple[str, ModelInputs]:
 
 @pytest.fixture(scope="module")
 def alone(coach: Coach) -> tuple[str, str]:
-    """First answer and answer to QUESTION about the bundled pose."""
-    pose = read_pose(DEMO / "squat_demo.npz")
-    first, inputs = first_answer(coach, CoachInput("x", pose))
-    prompt = chat_prompt(inputs, first, QUESTION)
-    return first, coach.engine.generate([prompt], GenerationOptions())[0].text
+    """First answer and answer to QUESTION about the bundled pose, without a server."""
+    clip = CoachInput("x", read_pose(DEMO / "squat_demo.npz"))
+    _, seen, _ = look_at(coach, clip)
+    assert seen is not None
+    talk = ClipTalk(seen)
+    filling = Filling(talk)
+    filling.add(coach.engine.generate([talk.prompt(QUESTION)], GenerationOptions())[0].text)
+    return first_answer(coach, clip)[0], filling.text
 
 
 def text_of(server: RunningServer, messages: list[dict[str, Any]], **options: Any) -> Any:

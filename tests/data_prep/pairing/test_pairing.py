@@ -315,7 +315,9 @@ def done_so_far(folder: Path) -> int:
 
 def test_drills_are_paired_from_the_command_line(tmp_path, capsys):
     data, out = tmp_path / "drills", tmp_path / "out"
+    two = "bodyweight_squat,basketball_free_throw"
     made = ["drills", "--performers", "4", "--clips", "8", "--seed", "3", "-o", str(data)]
+    made += ["--activities", two]
     assert run_command("data", made) == 0
     capsys.readouterr()
     assert run_command("data", ["pair", str(data), "-o", str(out), "--json"]) == 0
