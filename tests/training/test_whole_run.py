@@ -35,7 +35,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 TINY = (
     "threads=1",
     "data={perception_performers: 24, language_performers: 24, validation_performers: 12,"
-    " library_performers: 24, clips_per_performer: 4, workers: 1}",
+    " library_performers: 24, stage1_performers: 6, clips_per_performer: 4, workers: 1}",
+    "activities=[bodyweight_squat, basketball_free_throw]",
     "pose_tokenizer={steps: 40, batch_size: 64, config: {encoder_width: 32, decoder_width: 32}}",
     "video_encoder={steps: 10, clips: 24, workers: 1, batch_size: 8, hidden_size: 24, layers: 1}",
     "sparse_skill={steps: 6, every: 3, width: 16}",
