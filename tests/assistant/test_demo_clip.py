@@ -1,9 +1,11 @@
 """The checkpoint that ships with Poise on the clip that ships with it, by the command."""
 
 import json
+import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -118,8 +120,19 @@ def test_the_report_is_one_file_without_network(ran: tuple, record: dict) -> Non
     assert record["remarks"][0]["text"].split()[0] in text
 
 
+@pytest.fixture
+def threads_of_a_new_process() -> Iterator[None]:
+    """Another number of threads rounds otherwise, and trainings of other tests set one."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
+    yield
+    torch.set_num_threads(before)
+
+
 def test_the_same_seed_gives_the_same_answer(
-    record: dict, capsys: pytest.CaptureFixture[str]
+    record: dict, capsys: pytest.CaptureFixture[str], threads_of_a_new_process: None
 ) -> None:
     """Twice in this process and once in another: three times the same words and numbers."""
     answers = []

@@ -32,7 +32,10 @@ def test_both_ways_are_run_over_every_candidate(engine, prompt) -> None:
     found = compare(engine, prompt, candidates(engine, 7), parts=3)
     assert found["candidates"] == 7 and found["same_order"] is True
     assert found["ours"] > 0 and found["baseline"] > 0
-    assert found["ratio"] == pytest.approx(found["baseline"] / found["ours"], rel=0.02)
+    # The median of the rounds' ratios lies between those of their slowest and fastest.
+    ours, baseline = (found["spread"][name] for name in ("ours", "baseline"))
+    least, most = baseline["min"] / ours["max"], baseline["max"] / ours["min"]
+    assert least * 0.99 <= found["ratio"] <= most * 1.01
     assert found["candidate_tokens"] == 2 * FRAMES * (TOKENS + 1) + 1
 
 
