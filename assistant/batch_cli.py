@@ -13,7 +13,7 @@ import typer
 from assistant.engine.choose import DEFAULT_ENGINE, ENGINES
 from assistant.errors import PoiseError
 from assistant.files import make_folder
-from assistant.options import EngineName, LibraryFolder, ModelFolder, PoseModel
+from assistant.options import AsJson, EngineName, LibraryFolder, ModelFolder, PoseModel
 from assistant.progress import Progress, progress_bar
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def batch(
     max_failed: Annotated[
         int, typer.Option(min=0, help="Stop when more clips than this cannot be coached.")
     ] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Coach every clip of a dataset, one JSON object a line; a killed run goes on where it was."""
     if workers is not None and ray is None:

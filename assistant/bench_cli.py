@@ -17,6 +17,7 @@ import typer
 from assistant.bench import BENCHES, run_bench
 from assistant.errors import PoiseError
 from assistant.files import check_writable, write_text
+from assistant.options import AsJson
 
 app = typer.Typer(
     add_completion=False,
@@ -24,7 +25,6 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Measure a part beside the usual way to do it, in turns in one run.",
 )
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Stored = Annotated[Path, typer.Option("--results", help="Folder of the stored results.")]
 RESULTS = Path("docs/results/benchmarks")
 

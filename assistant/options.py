@@ -7,6 +7,7 @@ import typer
 
 from assistant.engine.choose import ENGINES
 
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 ModelFolder = Annotated[Path | None, typer.Option(help="Folder of another checkpoint.")]
 EngineName = Annotated[
     str, typer.Option(help=f"What runs the language model: {' or '.join(ENGINES)}.")

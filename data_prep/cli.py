@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from assistant.errors import PoiseError
+from assistant.options import AsJson
 from data_prep.commentary.cli import register as register_label
 from data_prep.egoexo4d.cli import register as register_egoexo4d
 from data_prep.features_cli import features
@@ -60,7 +61,7 @@ def drills(
     gallery: Annotated[
         Path | None, typer.Option(help="Also draw every drill and fault into this PNG.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Simulate performers of the drills, with named faults, and write them as a dataset."""
     if output is None and gallery is None:

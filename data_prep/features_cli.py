@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from assistant.options import AsJson
+
 
 def features(
     dataset: Annotated[Path, typer.Argument(help="A dataset of `poise data` with views.")],
@@ -25,7 +27,7 @@ def features(
     max_failed: Annotated[
         int, typer.Option(min=0, help="Stop when more views than this cannot be read.")
     ] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Extract frozen video features once per view and clip; a killed run goes on where it was."""
     from assistant.progress import progress_bar, quiet_libraries

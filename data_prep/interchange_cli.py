@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+from assistant.options import AsJson
+
 FORMAT = Annotated[str, typer.Option("--format", help="llava, trc or c3d.")]
-JSON = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -20,7 +21,7 @@ def export(
     dataset: Annotated[Path, typer.Argument(help="A dataset of `poise data`.")],
     form: FORMAT,
     output: Annotated[Path, typer.Option("--output", "-o", help="New folder.")],
-    as_json: JSON = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write samples as LLaVA conversations, or their poses as TRC or C3D."""
     from assistant.dataset import read_info
@@ -40,7 +41,7 @@ def import_(
     up: Annotated[
         str | None, typer.Option(help="Axis that points up in TRC or C3D: x, y, z, -x, -y or -z.")
     ] = None,
-    as_json: JSON = False,
+    as_json: AsJson = False,
 ) -> None:
     """Read LLaVA conversations, or poses from TRC or C3D, into a dataset."""
     from data_prep.interchange import import_files

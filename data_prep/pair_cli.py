@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from assistant.errors import PoiseError
+from assistant.options import AsJson
 
 
 def pair(
@@ -26,7 +27,7 @@ def pair(
     apply: Annotated[
         Path | None, typer.Option(help="Take over the decisions exported by the review page.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Pair learners' faults with the experts' correct executions that align best (ExpertAF 3.2).
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from assistant.errors import PoiseError
-from assistant.options import PoseModel
+from assistant.options import AsJson, PoseModel
 
 if TYPE_CHECKING:
     from assistant.pose.multiview import MultiViewPose
@@ -40,7 +40,7 @@ def pose_error(
         typer.Option(help="Also write the joint errors behind error bars to this JSON file."),
     ] = None,
     pose_model: PoseModel = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure single-view pose errors against the triangulation of all views."""
     from assistant.pose.calibration import match_cameras, read_calibration

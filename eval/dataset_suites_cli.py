@@ -3,13 +3,16 @@
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from assistant.files import check_writable
 from eval.options import AsJson, EngineName, ModelFolder, Output
 from eval.output import finish
+
+if TYPE_CHECKING:
+    from assistant.coach import Coach
 
 Dataset = Annotated[Path, typer.Argument(help="As `poise data egoexo4d` wrote it.")]
 Split = Annotated[str, typer.Option(help="Of the dataset.")]
@@ -45,14 +48,12 @@ def egoexo4d_proficiency(
 ) -> None:
     """Levels of the takes of Ego-Exo4D's demonstrator benchmark, by view subset and scenario."""
     check_writable(output)
-    from assistant.coach import Coach
     from assistant.progress import progress_bar
     from eval import proficiency_suite as suite
     from eval import suite_tables
     from eval.variants import CoachVariant
 
-    coach = Coach.from_pretrained(model, engine=engine)
-    coach.check_activity(activity)
+    coach = _coach(model, engine, activity)
     with progress_bar("egoexo4d-proficiency") as progress:
         result = suite.evaluate(
             CoachVariant(coach, retrieve=False, correct=False),
@@ -81,12 +82,10 @@ def expertaf(
 ) -> None:
     """ExpertAF's tasks on pairs: commentary, retrieved demonstration and corrected pose."""
     check_writable(output)
-    from assistant.coach import Coach
     from assistant.progress import progress_bar
     from eval import expertaf_suite, suite_tables
 
-    coach = Coach.from_pretrained(model, engine=engine)
-    coach.check_activity(activity)
+    coach = _coach(model, engine, activity)
     with progress_bar("expertaf") as progress:
         result = expertaf_suite.evaluate(
             coach,
@@ -99,3 +98,12 @@ def expertaf(
             progress=progress,
         )
     finish(result, as_json, output, suite_tables.expertaf_tables(result))
+
+
+def _coach(model: Path | None, engine: str, activity: str | None) -> "Coach":
+    """The coach that a suite measures; an activity that it does not know is refused."""
+    from assistant.coach import Coach
+
+    coach = Coach.from_pretrained(model, engine=engine)
+    coach.check_activity(activity)
+    return coach

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from assistant.options import AsJson as AsJson
 from assistant.options import ModelFolder as ModelFolder
 
 EngineName = Annotated[str, typer.Option(help="What runs its language model.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Also write the JSON here.")]

@@ -126,22 +126,19 @@ def fit(rows: Sequence[Choice]) -> Ranking:
         PoiseError: too few clips or performers to fit and to compare with.
     """
     performers = {row.performer for row in rows}
-    if len(performers) < 2:
+    of = {a: [row for row in rows if row.activity == a] for a in {row.activity for row in rows}}
+    compared = sorted(a for a, mine in of.items() if len({row.performer for row in mine}) > 1)
+    if not compared:
         raise PoiseError(
             "no ranking can be fitted",
             got=f"{len(rows)} ranked clips of {len(performers)} performers",
-            expected="at least 2 performers, better 30",
+            expected="at least 2 performers of an activity, better 30",
         )
     weights = fit_weights(rows)
-    least = {}
-    for activity in sorted({row.activity for row in rows}):
-        chance = chance_scores([row for row in rows if row.activity == activity], weights)
-        if len(chance):
-            least[activity] = float(f"{np.quantile(chance, CHANCE_QUANTILE):.5g}")
-    if not least:
-        raise PoiseError(
-            "no score of chance", got="no activity with ranked clips of two performers"
-        )
+    least = {
+        activity: float(f"{np.quantile(chance_scores(of[activity], weights), CHANCE_QUANTILE):.5g}")
+        for activity in compared
+    }
     return Ranking(
         {name: float(f"{w:.5g}") for name, w in zip(FEATURES, weights, strict=True)},
         least,

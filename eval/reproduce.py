@@ -111,9 +111,9 @@ def plan(
                     tuple(own),
                     measure,
                     stages,
-                    _sha([recipe, _that_count(own), measure, stages, test]),
-                    _sha(recipe),
-                    _sha([_without(recipe, LANGUAGE_PARTS), _that_count(seen)]),
+                    sha_of([recipe, _that_count(own), measure, stages, test]),
+                    sha_of(recipe),
+                    sha_of([_without(recipe, LANGUAGE_PARTS), _that_count(seen)]),
                 )
             )
     return found
@@ -140,7 +140,8 @@ def _that_count(overrides: Iterable[str]) -> list[str]:
     return [setting for setting in overrides if setting.partition("=")[0] not in FREE]
 
 
-def _sha(content: Any) -> str:
+def sha_of(content: Any) -> str:
+    """Of the content as JSON, its keys sorted."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -8,7 +8,6 @@
 Folders appear whole or not at all, and trainings write states: a killed run goes on where it was.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -19,7 +18,7 @@ from time import perf_counter
 from typing import Final
 
 from assistant.checkpoint import WORK_FOLDER
-from eval.reproduce import RECIPE, RowRun
+from eval.reproduce import RECIPE, RowRun, sha_of
 
 PERCEPTION_STAGES: Final = ("pose_tokenizer", "video_encoder", "proficiency", "library")
 PRETRAIN, LANGUAGE = "pretrain", "language"
@@ -67,7 +66,9 @@ class RowTraining:
     def row(self, run: RowRun, perception: Path) -> tuple[Path, dict[str, float]]:
         """The folder of the trained run, and the seconds of each stage."""
         folder = self.work / "rows" / f"{run.name}_{run.settings_sha256[:8]}"
-        clips = self.work / "clips" / f"{perception.name}_{_sha(_chosen(run.overrides, SHOWN))}"
+        clips = (
+            self.work / "clips" / f"{perception.name}_{sha_of(_chosen(run.overrides, SHOWN))[:12]}"
+        )
         pretrained = self.work / "pretrained" / pretraining(run)
         if not folder.is_dir():
             begun = pretrained if pretrained.is_dir() else perception
@@ -104,7 +105,7 @@ def stages_done(folder: Path) -> dict[str, float]:
 def pretraining(run: RowRun) -> str:
     """A name for all that the pretrained model of a run depends on."""
     own = [s for s in run.overrides if s.partition("=")[0] not in AFTER_PRETRAINING]
-    return f"{run.seed}_{_sha([run.recipe_sha256, run.perception_sha256, *own])}"
+    return f"{run.seed}_{sha_of([run.recipe_sha256, run.perception_sha256, *own])[:12]}"
 
 
 def shared_pretraining(runs: Iterable[RowRun]) -> frozenset[str]:
@@ -151,7 +152,3 @@ def _chosen(overrides: Iterable[str], keys: Sequence[str]) -> list[str]:
     """The last override of each of the keys, in their order."""
     last = {s.partition("=")[0]: s for s in overrides}
     return [last[key] for key in keys if key in last]
-
-
-def _sha(texts: Iterable[str]) -> str:
-    return hashlib.sha256(json.dumps(list(texts)).encode()).hexdigest()[:12]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assistant.errors import PoiseError
+from assistant.options import AsJson
 
 if TYPE_CHECKING:
     from training.run import Run
@@ -64,7 +65,7 @@ def export(
 def parameters(
     recipe: Annotated[str, typer.Argument(help="A shipped recipe's name or a YAML file.")],
     settings: Annotated[list[str] | None, typer.Argument(help="Overrides, key.sub=value.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Count what a recipe trains and holds, component by component, without any weights."""
     from assistant.progress import quiet_libraries

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from assistant.options import ModelFolder, PoseModel
+from assistant.options import AsJson, ModelFolder, PoseModel
 
 if TYPE_CHECKING:
     from assistant.clip import Clip
@@ -24,7 +24,6 @@ app = typer.Typer(
 
 SHOWN: Final = ("id", "activity", "level", "correct_regions", "licence", "origin")
 
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 PoseFile = Annotated[Path | None, typer.Option(help="The 3D pose of the clip (npz).")]
 Shown = Annotated[
     Path | None, typer.Option("--library", help="One's own library; default the checkpoint's.")

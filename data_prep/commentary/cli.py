@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from assistant.errors import PoiseError
+from assistant.options import AsJson
 from data_prep.commentary.labels import Labeller
 
 BACKENDS: Final = ("lexicon", "llm", "model")
@@ -71,7 +72,7 @@ def label(
     checkpoint: Annotated[
         Path | None, typer.Option(help="model: a trained checkpoint; default the shipped one.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Give spoken comments a one-sentence summary and the polarity of six body regions."""
     chosen = [output is not None, evaluate is not None, bool(check_official)]

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from assistant.options import AsJson
+
 ROOT = Annotated[Path, typer.Argument(help="Folder of the Ego-Exo4D download (v2).")]
-JSON = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -25,7 +26,7 @@ def egoexo4d(
     ] = None,
     before: Annotated[float, typer.Option(help="Seconds before an expert's pause.")] = 4.0,
     after: Annotated[float, typer.Option(help="Seconds after it.")] = 0.0,
-    as_json: JSON = False,
+    as_json: AsJson = False,
 ) -> None:
     """Read an Ego-Exo4D download into samples: each labelled take, each comment's window."""
     from assistant.progress import progress_bar
@@ -48,7 +49,7 @@ def egoexo4d(
 def doctor(
     root: ROOT,
     videos: Annotated[bool, typer.Option(help="Open every video (reads all of each file).")] = True,
-    as_json: JSON = False,
+    as_json: AsJson = False,
 ) -> None:
     """List what is missing, broken or implausible in an Ego-Exo4D download, by name."""
     from assistant.progress import progress_bar

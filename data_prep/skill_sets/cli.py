@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
+from assistant.options import AsJson
+
 ROOT = Annotated[Path, typer.Argument(help="Folder of the download.")]
 OUTPUT = Annotated[Path, typer.Option("--output", "-o", help="New folder for the dataset.")]
-JSON = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -17,7 +18,7 @@ def register(app: typer.Typer) -> None:
     app.command()(jigsaws)
 
 
-def finediving(root: ROOT, output: OUTPUT, as_json: JSON = False) -> None:
+def finediving(root: ROOT, output: OUTPUT, as_json: AsJson = False) -> None:
     """Read FineDiving's annotations into samples: a row a dive, score and binary label."""
     from data_prep.skill_sets.finediving import convert_finediving
 
@@ -30,7 +31,7 @@ def jigsaws(
     task: Annotated[
         list[str] | None, typer.Option(help="Suturing, Knot_Tying or Needle_Passing; repeatable.")
     ] = None,
-    as_json: JSON = False,
+    as_json: AsJson = False,
 ) -> None:
     """Read JIGSAWS into samples: a row a trial, rating score, experience and binary labels."""
     from assistant.errors import PoiseError
