@@ -27,8 +27,9 @@ from training.batches import epoch_steps
 from training.language_samples import TokenSample, supervise, token_sample
 from training.loop import Loop, Plan
 from training.precision import uses_bf16
-from training.pretraining import load_processor, talk_samples
+from training.pretraining import load_processor
 from training.progress import Progress
+from training.talk import talk_samples
 
 PERFORMERS, CLIPS_PER_PERFORMER = 16, 2
 BATCH, ROUNDS, RATE = 8, 3, 1e-4

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from assistant.model.processing_poise import IGNORED, PoiseProcessor
+from assistant.model.processing_poise import IGNORED, ModelInputs, PoiseProcessor
 from assistant.tasks.commentary import prompt_pieces
 from data_prep.drills.commentary import Summary, compose_remarks
 from data_prep.drills.dialogues import (
@@ -109,25 +109,45 @@ def dialogue_samples(
     verdict_weight: float,
     equal_fields: bool = False,
 ) -> list[TokenSample]:
-    """One long conversation about a share of the clips: features, commentary, questions, answers.
-
-    Every answer's first tokens, which say what it is about, weigh as much as a verdict.
-    """
+    """One long talk about a share of the clips: features, commentary, questions, answers."""
     talks, samples = Talks([clip.drill for clip in clips]), []
     for i, clip in enumerate(clips):
         rng = np.random.default_rng([seed, 16, i])
         talk = talks.about(i, rng, MANY_TURNS) if rng.random() < share else None
         if talk is not None:
-            sample = token_sample(
-                processor,
-                talk.messages(**prompt_pieces(clip.inputs)),
-                clip.inputs,
-                verdict_weight=verdict_weight,
-                equal_fields=equal_fields,
-                sample_id=f"{clip.drill.sample_id}/{DIALOGUE}",
+            samples.append(
+                talk_sample(
+                    processor,
+                    talk,
+                    clip.inputs,
+                    f"{clip.drill.sample_id}/{DIALOGUE}",
+                    verdict_weight=verdict_weight,
+                    equal_fields=equal_fields,
+                )
             )
-            samples.append(sample if equal_fields else weigh_openings(sample, verdict_weight))
     return samples
+
+
+def talk_sample(
+    processor: PoiseProcessor,
+    talk: Talk,
+    inputs: ModelInputs,
+    sample_id: str,
+    *,
+    verdict_weight: float,
+    equal_fields: bool = False,
+) -> TokenSample:
+    """A talk as a sample. Every answer's first tokens, which say what it is about, weigh as much as
+    a verdict, unless all fields weigh the same."""
+    sample = token_sample(
+        processor,
+        talk.messages(**prompt_pieces(inputs)),
+        inputs,
+        verdict_weight=verdict_weight,
+        equal_fields=equal_fields,
+        sample_id=sample_id,
+    )
+    return sample if equal_fields else weigh_openings(sample, verdict_weight)
 
 
 def weigh_openings(sample: TokenSample, weight: float) -> TokenSample:

@@ -1,12 +1,13 @@
 """Stage `pretrain`: the language model to adapt, a published one or a small one trained here.
 
 The small one learns, all parameters at once, from three kinds of conversation: talk alone (speech
-and summary, question and answer), commentary after a clip's features, and pose codes without any
-commentary (corrections and demonstrations after the learner's own). LoRA then teaches the tasks as
-whole conversations.
+and summary, question and answer; first of all where `pretrain.talk_steps` says so), commentary
+after a clip's features, and pose codes without any commentary (corrections and demonstrations after
+the learner's own). LoRA then teaches the tasks as whole conversations.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,33 +20,30 @@ from assistant.model import register
 from assistant.model.modeling_poise import PoiseForConditionalGeneration
 from assistant.model.processing_poise import ModelInputs, PoiseProcessor
 from assistant.perception import POSE_TOKENIZER_FOLDER, Perception
-from assistant.pose.normalise import normalise
 from assistant.pose.tokenizer import PoseTokenizer
 from assistant.tasks.commentary import prompt_pieces
-from assistant.tasks.window import cut_window, given_as_text, window_around
-from data_prep.drills.commentary import compose_dialogue, compose_spoken, compose_summary
+from assistant.tasks.window import cut_window, window_around
+from data_prep.drills.commentary import compose_summary
 from data_prep.drills.records import Drill
-from prompts.numbers import NUMERIC, render_numbers
-from prompts.render import Codes, Message, render_messages
+from prompts.render import Codes, render_messages
 from training.clips import TELLING_SEED, fit_inputs, perceived_clips
-from training.dialogue_samples import Talks
+from training.dialogue_samples import Talks, talk_sample
 from training.language import build_model, load_base
 from training.language_samples import (
     Pairs,
     PerceivedClip,
     TokenSample,
     ignore_guide,
-    supervise,
     token_sample,
     twin_window,
 )
 from training.progress import Progress
-from training.recipe import LanguageSettings
 from training.run import WORK, Run, learner_poses
 from training.stage_loop import stored_samples, train_by
+from training.talk import composed_texts, question_samples, talk_samples
 from training.tokenizer import train_tokenizer
 
-PRETRAINED = "pretrained"
+PRETRAINED, TALK = "pretrained", "talk"
 # Seconds by which pretraining windows miss the moment, as an estimated moment may.
 MOMENT_SPREAD = 0.3
 
@@ -97,8 +95,10 @@ def told_drills(run: Run) -> list[Drill]:
 
 
 def pretrain(run: Run, model: PoiseForConditionalGeneration, processor: PoiseProcessor) -> None:
-    """Full training of the model on all three kinds of conversation."""
+    """Full training of the model on talk, then on all kinds of conversation."""
     recipe, progress = run.recipe, Progress("pretrain")
+    if recipe.pretrain.talk_steps:
+        talk(run, model, processor)
     samples = stored_samples(
         run, "pretrain", lambda: conversations(run, model, processor, progress)
     )
@@ -115,13 +115,39 @@ def pretrain(run: Run, model: PoiseForConditionalGeneration, processor: PoisePro
     run.write_metrics("pretrain", {"loss": float(np.mean(losses[-50:]))})
 
 
+def talk(run: Run, model: PoiseForConditionalGeneration, processor: PoiseProcessor) -> None:
+    """Full training on talk alone: no conversation twice."""
+    recipe, settings, progress = run.recipe, run.recipe.pretrain, Progress(TALK)
+    samples = stored_samples(
+        run,
+        TALK,
+        lambda: question_samples(
+            processor,
+            told_drills(run),
+            recipe.seed,
+            recipe.language,
+            settings.talk_steps * settings.batch_size,
+        ),
+    )
+    train_by(
+        run,
+        TALK,
+        replace(settings, steps=settings.talk_steps),
+        model,
+        samples,
+        processor,
+        seed=recipe.seed + 4,
+        progress=progress,
+    )
+
+
 def conversations(
     run: Run,
     model: PoiseForConditionalGeneration,
     processor: PoiseProcessor,
     progress: Progress,
 ) -> list[TokenSample]:
-    """All three kinds; the model's input norms are fitted from the clips on the way."""
+    """All kinds; the model's input norms are fitted from the clips on the way."""
     recipe, told = run.recipe, told_drills(run)
     library = Library.load(run.folder / LIBRARY_FOLDER)
     # Films are the language stage's matter, unless the model is given nothing else.
@@ -129,7 +155,9 @@ def conversations(
     clips = perceived_clips(run, library, recipe.seed + TELLING_SEED, video_share=share)
     fit_inputs(model, clips)
     kinds = {
-        "talk": talk_samples(processor, told, recipe.seed, recipe.language),
+        "talk": []
+        if recipe.pretrain.talk_steps
+        else talk_samples(processor, told, recipe.seed, recipe.language),
         "commentary": commentary_samples(run, processor, clips),
         "codes": code_samples(run, processor, told, clips, library),
     }
@@ -144,82 +172,6 @@ def load_processor(folder: Path) -> PoiseProcessor:
     return PoiseProcessor.from_pretrained(folder)
 
 
-def composed_texts(
-    drills: Sequence[Drill], seed: int, language: LanguageSettings | None = None
-) -> list[str]:
-    """Every text of the drills and of the prompts, for the tokenizer."""
-    language = LanguageSettings() if language is None else language
-    texts: list[str] = []
-    talks = Talks(drills)
-    for i, drill in enumerate(drills):
-        rng = np.random.default_rng([seed, 7, i])
-        texts += [compose_summary(drill, rng, language.answer_form), compose_spoken(drill, rng)]
-        if language.dialogue_share:
-            talk = talks.about(i, rng)
-            texts += [m["content"] for m in talk.messages()[2:]] if talk else []
-        else:
-            texts += [part for turn in compose_dialogue(drill, rng) for part in turn]
-        if i % 10 == 0:
-            given: dict[str, Any] = {
-                m: render_numbers(m, rng.random(n), language.numbers) for m, n in NUMERIC.items()
-            }
-            given["n_pose"] = 1
-            if language.pose_form == "text":
-                window = cut_window(normalise(drill.pose), 0.0)
-                given |= {"n_pose": 0, "pose_text": given_as_text(window, language.pose_form)}
-            messages = render_messages("commentary", frames=8, n_video=1, n_stage1=1, **given)
-            texts += [m["content"] for m in messages]
-            texts += [render_messages("retrieval")[-1]["content"]]
-            texts += [render_messages("correction")[-1]["content"]]
-    return [text for text in texts if text]
-
-
-def talk_samples(
-    processor: PoiseProcessor,
-    drills: Sequence[Drill],
-    seed: int,
-    language: LanguageSettings | None = None,
-) -> list[TokenSample]:
-    """Speech with its summary, or a question about a commentary, by turns; every token is learned,
-    user turns too: the model has to learn the language first.
-
-    With dialogues every clip is talked about in several questions; without, every second one in the
-    question that opens a dialogue.
-    """
-    language = LanguageSettings() if language is None else language
-    samples: list[TokenSample] = []
-    talks = Talks(drills)
-    for i, drill in enumerate(drills):
-        rng = np.random.default_rng([seed, 8, i])
-        told = _told(drill, i, rng, language.answer_form)
-        if language.dialogue_share:
-            talk = talks.about(i, rng)
-            told = [*told[: 1 - i % 2], *([talk.messages()] if talk else [])]
-        for messages in told:
-            ids = token_sample(processor, supervise(list(messages)), ModelInputs()).ids
-            sample_id = f"{drill.sample_id}/talk"
-            samples.append(TokenSample(ids, ids, [1.0] * len(ids), ModelInputs(), sample_id))
-    return samples
-
-
-def _told(drill: Drill, place: int, rng: np.random.Generator, form: str) -> list[list[Message]]:
-    """Speech with its summary, or the question that opens a dialogue, by turns."""
-    question, reply = compose_dialogue(drill, rng)[0]
-    talks: list[list[Message]] = [
-        [
-            {"role": "user", "content": compose_spoken(drill, rng)},
-            {"role": "assistant", "content": compose_summary(drill, rng, form)},
-        ],
-        render_messages(
-            "chat",
-            commentary=compose_summary(drill, rng, form),
-            question=question,
-            target=reply,
-        ),
-    ]
-    return talks[place % 2 :: 2]
-
-
 def commentary_samples(
     run: Run, processor: PoiseProcessor, clips: Sequence[PerceivedClip]
 ) -> list[TokenSample]:
@@ -227,27 +179,26 @@ def commentary_samples(
     Where one commentary is learned of a clip, once in the words of the stage `language`."""
     samples = []
     language, talks = run.recipe.language, Talks([clip.drill for clip in clips])
+    weights: dict[str, Any] = {
+        "verdict_weight": language.verdict_weight,
+        "equal_fields": language.loss_balance == "equal",
+    }
     tellings = run.recipe.pretrain.tellings if language.comments == "all" else 1
     for i, clip in enumerate(clips):
         rng = np.random.default_rng([run.recipe.seed, 14, i])
         for _ in range(tellings):
-            pieces, talk = prompt_pieces(clip.inputs), None
+            name, talk = f"{clip.drill.sample_id}/commentary", None
             if language.dialogue_share and rng.random() < language.dialogue_share:
                 talk = talks.about(i, rng)
+            if talk is not None:
+                samples.append(talk_sample(processor, talk, clip.inputs, name, **weights))
+                continue
             told = clip.answer
-            if language.comments == "all" and talk is None:
+            if language.comments == "all":
                 told = compose_summary(clip.drill, rng, language.answer_form)
+            messages = render_messages("commentary", target=told, **prompt_pieces(clip.inputs))
             samples.append(
-                token_sample(
-                    processor,
-                    render_messages("commentary", target=told, **pieces)
-                    if talk is None
-                    else talk.messages(**pieces),
-                    clip.inputs,
-                    verdict_weight=language.verdict_weight,
-                    equal_fields=language.loss_balance == "equal",
-                    sample_id=f"{clip.drill.sample_id}/commentary",
-                )
+                token_sample(processor, messages, clip.inputs, sample_id=name, **weights)
             )
     return samples
 

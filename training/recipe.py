@@ -25,6 +25,7 @@ MAY_BE_ZERO: Final = (
     "checkpoint_steps",
     "evaluation_steps",
     "stage1_performers",
+    "talk_steps",
 )
 # ProfVLM's films have 30 frames a second: its 8 frames at a rate of 8 span 2.1 s.
 FILM_FPS: Final = 30.0
@@ -119,6 +120,7 @@ class PretrainSettings:
     """Language pretraining on talk, commentary after features, and pose codes.
 
     Attributes:
+        talk_steps: updates on talk alone before the others; with 0 talk stands among them.
         tellings: commentaries of each clip of pool B, each in other words.
         windows_per_clip: windows of each clip of pool A whose corrected codes are learned.
     """
@@ -126,6 +128,7 @@ class PretrainSettings:
     steps: int = 2600
     batch_size: int = 8
     learning_rate: float = 2e-3
+    talk_steps: int = 0
     tellings: int = 2
     windows_per_clip: int = 2
 

@@ -61,8 +61,8 @@ def recipe_file(run: Run, stages: Sequence[str]) -> str:
 
 def loop_folders(run: Run, stage: str) -> list[Path]:
     """Where the loops of a stage keep their states."""
-    names = {"language": ("language", "correction")}.get(stage, (stage,))
-    return [run.loop_folder(name) for name in names]
+    names = {"language": ("language", "correction"), "pretrain": ("talk", "pretrain")}
+    return [run.loop_folder(name) for name in names.get(stage, (stage,))]
 
 
 def check_same(before: dict[str, Any], now: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from training.batches import epoch_steps
 from training.language_samples import TokenSample
 from training.loop import MEASURED, SHOWN_STEPS, Evaluate, Loop, Plan
 from training.loop_log import read_log
+from training.loop_state import latest_step
 from training.precision import uses_bf16
 from training.progress import Progress
 from training.recipe import (
@@ -39,9 +40,14 @@ def stored_samples(
     run: Run, stage: str, make: Callable[[], Sequence[TokenSample]]
 ) -> list[TokenSample]:
     """The conversations of a stage, from `make` in the first process or as an earlier run left
-    them, and the same for every process."""
-    path = run.loop_folder(stage) / SAMPLES_FILE
-    if run.is_main and not (run.resume and path.is_file()):
+    them, and the same for every process.
+
+    Without a state of the loop beside them they are made again: `make` may fit the model too.
+    """
+    folder = run.loop_folder(stage)
+    path = folder / SAMPLES_FILE
+    begun = run.resume and path.is_file() and latest_step(folder) is not None
+    if run.is_main and not begun:
         write_samples(path, make())
     run.wait()
     return read_samples(path)

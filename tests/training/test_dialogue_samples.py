@@ -10,6 +10,7 @@ import pytest
 from assistant.model.processing_poise import IGNORED, ModelInputs, PoiseProcessor
 from assistant.pose.normalise import normalise
 from assistant.tasks.window import cut_window
+from data_prep.drills.dialogues import MANY_TURNS
 from data_prep.drills.records import Drill
 from data_prep.drills.simulate import simulate_many
 from prompts.vocabulary import (
@@ -24,8 +25,9 @@ from prompts.vocabulary import (
 from training.dialogue_samples import EARLIER_SHARE, OPENING, Talk, Talks, dialogue_samples
 from training.language_samples import PerceivedClip, TokenSample, token_sample
 from training.language_stage import by_task, new_tokens
-from training.pretraining import commentary_samples, composed_texts, load_processor, talk_samples
+from training.pretraining import commentary_samples, load_processor
 from training.recipe import LanguageSettings, Recipe
+from training.talk import SPEECH_EVERY, composed_texts, question_samples, talk_samples
 from training.tokenizer import train_tokenizer
 
 
@@ -115,6 +117,25 @@ def test_without_dialogues_nothing_changes(processor: PoiseProcessor, drills: li
     assert not {tuple(s.ids) for s in plain if "?" in processor.tokenizer.decode(s.ids)} & {
         tuple(s.ids) for s in talks
     }
+
+
+def test_talk_alone_is_learned_from_its_answers(
+    talker: PoiseProcessor, drills: list[Drill]
+) -> None:
+    known = [drill for drill in drills if drill.level is not None]
+    settings, count = LanguageSettings(dialogue_share=0.5), len(known) + 9
+    samples = question_samples(talker, known, 0, settings, count)
+    assert len({tuple(s.ids) for s in samples}) == len(samples) == count  # nothing stands twice
+    for place, sample in enumerate(samples):
+        assert sample.sample_id == f"{known[place % len(known)].sample_id}/talk"
+        weights = [w for w, label in zip(sample.weights, sample.labels, strict=True) if label >= 0]
+        if place % SPEECH_EVERY:
+            assert len(weights) < len(sample.ids) / 1.2  # questions are read, not learned
+            assert weights.count(settings.verdict_weight) >= MANY_TURNS[0] * OPENING
+        else:
+            assert list(sample.labels) == list(sample.ids)
+    again = question_samples(talker, known, 0, settings, count)
+    assert [s.ids for s in again] == [s.ids for s in samples]
 
 
 def test_earlier_clips_are_the_performers_own_where_there_are_any(drills: list[Drill]) -> None:
