@@ -423,6 +423,11 @@ def _unfit(recipe: Recipe) -> list[str]:
             f"{language.answer_form} and comments {language.comments}, expected "
             f"{' and '.join(FOR_DIALOGUES)}: a chat goes on after such answers"
         )
+    if recipe.pretrain.talk_steps and not language.dialogue_share:
+        faults.append(
+            f"pretrain.talk_steps is {recipe.pretrain.talk_steps} with language.dialogue_share 0, "
+            "expected a share of dialogues: talk is made of them"
+        )
     if recipe.activity and recipe.activity not in recipe.activities:
         faults.append(
             f"activity is {recipe.activity!r}, expected one of {', '.join(recipe.activities)}"

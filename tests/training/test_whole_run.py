@@ -42,8 +42,8 @@ TINY = (
     "sparse_skill={steps: 6, every: 3, width: 16}",
     "proficiency={steps: 30, copies: 1, width: 32}",
     "language_model={layers: 1, hidden_size: 32, intermediate_size: 48, heads: 2, vocabulary: 500}",
-    "pretrain={steps: 10, batch_size: 8}",
-    "language={steps: 10, batch_size: 8, warmup_steps: 2, video_share: 0.2}",
+    "pretrain={talk_steps: 3, steps: 10, batch_size: 8}",
+    "language={steps: 10, batch_size: 8, warmup_steps: 2, video_share: 0.2, dialogue_share: 0.5}",
     "lora.rank=2",
 )
 
