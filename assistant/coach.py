@@ -279,13 +279,14 @@ class Coach:
             for item, text in zip(judged, texts, strict=True)
         ]
         answers = self.engine.generate(prompts, GenerationOptions(pose_codes=True, seed=seed))
-        frames = []
+        frames, tokenizer = [], self.perception.pose_tokenizer
         for item, answer in zip(judged, answers, strict=True):
             probabilities = torch.from_numpy(answer.code_probabilities)
             with torch.inference_mode():
-                joints = self.perception.pose_tokenizer.decode_soft(probabilities).numpy()
+                joints = tokenizer.decode_soft(probabilities).numpy()
+                learner = tokenizer.decode_codes(torch.from_numpy(item.codes)).numpy()
             own = bone_lengths(item.pose.joints)
-            smooth = smooth_correction(joints, item.window.joints, SMOOTHING_FRAMES)
+            smooth = smooth_correction(joints, item.window.joints, learner, SMOOTHING_FRAMES)
             frames.append((restore_bone_lengths(smooth, own), restore_bone_lengths(joints, own)))
         return frames
 

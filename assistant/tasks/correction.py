@@ -33,25 +33,33 @@ def correction_prompt(
 SMOOTHING_FRAMES: Final = 1.0
 
 
-def smooth_correction(frames: np.ndarray, learner: np.ndarray, sigma: float) -> np.ndarray:
-    """Smooth what a correction changes, frame by frame decoded, over the frames of its window.
+def smooth_correction(
+    frames: np.ndarray, learner: np.ndarray, decoded: np.ndarray, sigma: float
+) -> np.ndarray:
+    """The learner's motion with what a correction changes, smoothed over the window's frames.
+
+    The change is taken from the middle of the learner's frames and what the decoder makes of their
+    own codes: frames hold the decoder's errors and the learner's the noise of the pose, which are
+    unrelated, so that the middle has half of the squared error of either.
 
     The decoder knows nothing of the frame before: codes jump between neighbours of the codebook. At
-    5 frames a second a filter over the motion itself would blur a throw; the difference to the
-    learner's own motion is slow, so the Gaussian goes over that alone and the speed stays.
+    5 frames a second a filter over the motion itself would blur a throw; the change is slow, so the
+    Gaussian goes over that alone and the speed stays.
 
     Args:
-        frames, learner: [F, 17, 3] metres, root-centred in one heading.
-        sigma: standard deviation in frames; 0 changes nothing.
+        frames: [F, 17, 3] metres, decoded from the corrected codes, root-centred in one heading.
+        learner: [F, 17, 3] likewise, the learner's own.
+        decoded: [F, 17, 3] the same from the learner's codes.
+        sigma: standard deviation in frames; 0 smooths nothing.
 
     Returns:
         [F, 17, 3] float32. Bone lengths may change a little: restore them afterwards.
     """
     from scipy.ndimage import gaussian_filter1d
 
-    if sigma == 0:
-        return frames.astype(np.float32)
-    change = gaussian_filter1d(frames.astype(np.float64) - learner, sigma, axis=0, mode="nearest")
+    change = frames - (learner.astype(np.float64) + decoded) / 2
+    if sigma:
+        change = gaussian_filter1d(change, sigma, axis=0, mode="nearest")
     return (learner + change).astype(np.float32)
 
 

@@ -13,7 +13,11 @@ from assistant.tasks.commentary import (
     label_prompt,
     level_probabilities,
 )
-from assistant.tasks.correction import correction_prompt, interpolate_correction
+from assistant.tasks.correction import (
+    correction_prompt,
+    interpolate_correction,
+    smooth_correction,
+)
 from assistant.tasks.retrieval import code_token_ids, retrieval_prompt, unconditional_prompt
 from assistant.tasks.window import (
     WINDOW_FRAMES,
@@ -129,6 +133,34 @@ def test_beyond_the_end_the_last_frame_stands_still() -> None:
     window = cut_window(pose, 0.0)
     for i in range(5, 10):
         assert window.joints[i] == pytest.approx(pose.joints[-1], abs=1e-6)
+
+
+def frames(seed: int, scale: float = 1.0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0.0, scale, (10, 17, 3)).astype(np.float32)
+
+
+def test_codes_that_stay_leave_the_middle_of_the_learner_and_its_decoding() -> None:
+    learner = frames(0)
+    decoded = learner + frames(1, 0.01)
+    kept = smooth_correction(decoded, learner, decoded, 0.0)
+    assert kept == pytest.approx((learner + decoded) / 2, abs=1e-6)
+
+
+def test_a_change_that_is_the_same_in_all_frames_is_not_smoothed_away() -> None:
+    learner, change = frames(0), frames(2, 0.1)[:1]
+    moved = smooth_correction(learner + change, learner, learner, 1.0)
+    assert moved == pytest.approx(learner + change, abs=1e-6)
+
+
+def test_a_change_that_jumps_between_frames_is_smoothed() -> None:
+    learner, jumps = frames(0), frames(3, 0.05)
+    speeds = [
+        np.abs(
+            np.diff(smooth_correction(learner + jumps, learner, learner, sigma) - learner, axis=0)
+        )
+        for sigma in (0.0, 1.0)
+    ]
+    assert speeds[1].mean() < speeds[0].mean() / 2
 
 
 @pytest.mark.parametrize("rate", [30.0, 25.0, 15.0])
