@@ -24,6 +24,7 @@ from eval.poses import (
     rank_of,
     window_joints,
 )
+from eval.ridge import RidgeCorrection
 from eval.testset import TestClip
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class CorrectionScores:
         motions: "correction", "correction_decoded" (before it was smoothed), "copy_learner" (as
             seen, noise included), "copy_learner_clean", "learner_codec", "codec_floor" (the twin
             through the tokenizer), "retrieved_expert", "nearest_expert" (to the learner as seen),
-            "mean_expert", "global_expert" (one for everybody: the item nearest to all others).
+            "mean_expert", "global_expert" (one for everybody: the item nearest to all others),
+            "ridge" (`eval.ridge`, where it was fitted).
         ranks: rank of the library item nearest to the twin: by the model ("fitted" as it is shown,
             and by each of `demos.rank.FEATURES` alone), by distance to the learner's own motion
             ("neighbour"), in one order for everybody ("global") and by encoders that were tuned
@@ -130,8 +132,9 @@ def correction_scores(
     clips: Sequence[TestClip],
     results: Sequence[CoachResult],
     contrastive: "DualEncoder | None" = None,
+    ridge: RidgeCorrection | None = None,
 ) -> list[CorrectionScores | None]:
-    """`score_correction` of every clip; `contrastive` ranks beside it."""
+    """`score_correction` of every clip; `contrastive` ranks and `ridge` corrects beside it."""
     experts = ExpertWindows(coach.library, contrastive)
     return [
         score_correction(
@@ -142,6 +145,7 @@ def correction_scores(
             fault_spans=clip.fault_spans,
             experts=experts,
             perception=coach.perception,
+            ridge=ridge,
         )
         for clip, result in zip(clips, results, strict=True)
     ]
@@ -156,6 +160,7 @@ def score_correction(
     fault_spans: Sequence[tuple[float, float]],
     experts: ExpertWindows,
     perception: Perception,
+    ridge: RidgeCorrection | None = None,
 ) -> CorrectionScores | None:
     """Scores of one judged clip; None where nothing was judged.
 
@@ -186,6 +191,8 @@ def score_correction(
         "mean_expert": mean_motion(near, learner),
         "global_expert": near[int(experts.spread(activity).argmin())],
     }
+    if ridge is not None:
+        motions["ridge"] = ridge.correct(activity, learner)
     ranking = [entry.demonstration.demonstration_id for entry in result.ranked]
     if ranking and ranking[0] in names:
         motions["retrieved_expert"] = near[names.index(ranking[0])]

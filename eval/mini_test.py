@@ -23,6 +23,7 @@ from eval.corrections import correction_scores, through_codec
 from eval.floors import BoostedTrees, angle_statistics, oracle_level
 from eval.hallucinations import hallucinations
 from eval.poses import distance
+from eval.ridge import RidgeCorrection
 from eval.scoring import versions
 from eval.statistics import auroc
 from eval.summaries import (
@@ -47,18 +48,19 @@ def run_clips(
     corrections: bool = True,
     reassessed: bool = False,
     contrastive: DualEncoder | None = None,
+    ridge: RidgeCorrection | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Scores:
     """Coach the clips and score every one of them.
 
     Args:
         corrections: score the corrections; reassessed: put them in and judge the clips again.
-        contrastive: tuned encoders that rank beside the model.
+        contrastive: tuned encoders that rank beside the model; ridge: corrects beside it.
     """
     given = [CoachInput(clip.sample_id, clip.pose, clip.views) for clip in clips]
     results = coach_all(coach, given, seed=seed, progress=progress)
     records = [result.feedback.to_json() for result in results]
-    found = correction_scores(coach, clips, results, contrastive) if corrections else []
+    found = correction_scores(coach, clips, results, contrastive, ridge) if corrections else []
     rises = score_rises(coach.perception, clips, results, seed) if reassessed else []
     return Scores(clips, records, found, rises)
 
@@ -186,7 +188,7 @@ def evaluate(
 
     Args:
         sets: condition name to its clips; STANDARD is the one that targets are for.
-        training: clips of other performers, for the boosted trees.
+        training: clips of other performers, for the boosted trees and the ridge regression.
         throws: real poses for `pct_real_mm`.
         ranked: for so many clips, balanced, demonstrations are ranked; None ranks for all.
         contrastive: as for `run_clips`.
@@ -201,6 +203,7 @@ def evaluate(
         seed=seed,
         reassessed=True,
         contrastive=contrastive,
+        ridge=RidgeCorrection().fit(training, seed) if training else None,
         progress=progress,
     )
     result = summarise(scores) | shuffled_truth(scores, seed) | tokenizer_error(coach, clips)

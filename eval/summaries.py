@@ -29,6 +29,7 @@ MOTIONS: Final = (
     "nearest_expert",
     "mean_expert",
     "global_expert",
+    "ridge",
     "codec_floor",
 )
 # Key of a summary: order of CorrectionScores.ranks.

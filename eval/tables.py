@@ -72,6 +72,7 @@ MINI_TEST_ROWS: Sequence[tuple[str, str, int, Sequence[tuple[str, str]]]] = (
             ("nearest expert", "nearest_expert_mm"),
             ("mean expert", "mean_expert_mm"),
             ("global expert", "global_expert_mm"),
+            ("ridge", "ridge_mm"),
             ("codec floor", "codec_floor_mm"),
         ),
     ),
