@@ -224,7 +224,7 @@ def test_an_ablation_of_profvlm_is_a_checkpoint_of_its_own_form(
         folder, "language.inputs=video", "language.numbers=none", "language.rig=whole",
         "language.views=[ego]", "language.answer_form=commentary_first", "language.comments=one",
         "language.loss_balance=equal", "language.projector_gating=false",
-        "language.own_commentary_share=0.05",
+        "language.own_commentary_share=0.05", "language.dialogue_share=0", "pretrain.talk_steps=0",
     )  # fmt: skip
     assert [row["step"] for row in measured][:1] == [0] and measured[-1]["step"] == 10
     for row in measured:
