@@ -5,7 +5,7 @@ what the twin would change, learned from other performers' clips.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -27,7 +27,7 @@ class RidgeCorrection:
     """Corrected windows by a linear map of each activity."""
 
     def __init__(self) -> None:
-        self._maps: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self._maps: dict[str, Any] = {}
 
     def fit(self, clips: Sequence[TestClip], seed: int = 0) -> "RidgeCorrection":
         """Learn from the windows of these clips, in their noise; all activities among them."""
@@ -36,14 +36,15 @@ class RidgeCorrection:
             given, wanted, performers = _windows(some, seed)
             errors = [_held_out_error(given, wanted, performers, p) for p in PENALTIES]
             best = PENALTIES[int(np.argmin(errors))]
-            self._maps[activity] = _solve(given, wanted, best)
+            self._maps[activity] = _ridge(given, wanted, best)
         return self
 
     def correct(self, activity: str, learner: np.ndarray) -> np.ndarray:
         """[F, 17, 3] of the learner's window, corrected; as it is where the activity is unknown."""
         if activity not in self._maps:
             return learner
-        return learner + _apply(self._maps[activity], learner.reshape(1, -1)).reshape(learner.shape)
+        changed: np.ndarray = self._maps[activity].predict(learner.reshape(1, -1))
+        return learner + changed.reshape(learner.shape)
 
 
 def _windows(clips: Sequence[TestClip], seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -74,23 +75,13 @@ def _held_out_error(
     for fold in range(FOLDS):
         held = np.isin(performers, names[fold::FOLDS])
         if held.any() and not held.all():
-            found = _solve(given[~held], wanted[~held], penalty)
-            total += float(((_apply(found, given[held]) - wanted[held]) ** 2).sum())
+            found = _ridge(given[~held], wanted[~held], penalty)
+            total += float(((found.predict(given[held]) - wanted[held]) ** 2).sum())
     return total
 
 
-def _solve(
-    given: np.ndarray, wanted: np.ndarray, penalty: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Means of both sides and the map between what deviates from them."""
-    mean, offset = given.mean(axis=0), wanted.mean(axis=0)
-    x = given - mean
-    gram = x.T @ x
-    gram += penalty * np.trace(gram) / len(gram) * np.eye(len(gram))
-    return mean, offset, np.linalg.solve(gram, x.T @ (wanted - offset))
+def _ridge(given: np.ndarray, wanted: np.ndarray, penalty: float) -> Any:
+    """A fitted `sklearn.linear_model.Ridge`; the penalty is a share of the windows' variance."""
+    from sklearn.linear_model import Ridge
 
-
-def _apply(found: tuple[np.ndarray, np.ndarray, np.ndarray], given: np.ndarray) -> np.ndarray:
-    mean, offset, weights = found
-    changed: np.ndarray = offset + (given - mean) @ weights
-    return changed
+    return Ridge(alpha=penalty * len(given) * given.var(axis=0).mean()).fit(given, wanted)

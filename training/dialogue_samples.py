@@ -29,6 +29,7 @@ from training.language_samples import (
     supervise,
     token_sample,
 )
+from training.recipe import LanguageSettings
 
 EARLIER_SHARE: Final = 0.4
 DIALOGUE: Final = "dialogue"
@@ -103,28 +104,18 @@ class Talks:
 def dialogue_samples(
     processor: PoiseProcessor,
     clips: Sequence[PerceivedClip],
-    *,
-    share: float,
     seed: int,
-    verdict_weight: float,
-    equal_fields: bool = False,
+    language: LanguageSettings,
 ) -> list[TokenSample]:
     """One long talk about a share of the clips: features, commentary, questions, answers."""
     talks, samples = Talks([clip.drill for clip in clips]), []
     for i, clip in enumerate(clips):
         rng = np.random.default_rng([seed, 16, i])
-        talk = talks.about(i, rng, MANY_TURNS) if rng.random() < share else None
+        asked = rng.random() < language.dialogue_share
+        talk = talks.about(i, rng, MANY_TURNS) if asked else None
         if talk is not None:
-            samples.append(
-                talk_sample(
-                    processor,
-                    talk,
-                    clip.inputs,
-                    f"{clip.drill.sample_id}/{DIALOGUE}",
-                    verdict_weight=verdict_weight,
-                    equal_fields=equal_fields,
-                )
-            )
+            name = f"{clip.drill.sample_id}/{DIALOGUE}"
+            samples.append(talk_sample(processor, talk, clip.inputs, name, language))
     return samples
 
 
@@ -133,9 +124,7 @@ def talk_sample(
     talk: Talk,
     inputs: ModelInputs,
     sample_id: str,
-    *,
-    verdict_weight: float,
-    equal_fields: bool = False,
+    language: LanguageSettings,
 ) -> TokenSample:
     """A talk as a sample. Every answer's first tokens, which say what it is about, weigh as much as
     a verdict, unless all fields weigh the same."""
@@ -143,11 +132,12 @@ def talk_sample(
         processor,
         talk.messages(**prompt_pieces(inputs)),
         inputs,
-        verdict_weight=verdict_weight,
-        equal_fields=equal_fields,
+        **language.weighting,
         sample_id=sample_id,
     )
-    return sample if equal_fields else weigh_openings(sample, verdict_weight)
+    if language.loss_balance == "equal":
+        return sample
+    return weigh_openings(sample, language.verdict_weight)
 
 
 def weigh_openings(sample: TokenSample, weight: float) -> TokenSample:

@@ -106,14 +106,7 @@ def conversations(
     own = own_commentary(run, model, processor, clips)
     samples = multitask_samples(run, clips, library, processor, own)
     progress.say(f"{len(samples)} conversations, {len(own)} clips with own commentary")
-    talks = dialogue_samples(
-        processor,
-        clips,
-        share=recipe.language.dialogue_share,
-        seed=recipe.seed,
-        verdict_weight=recipe.language.verdict_weight,
-        equal_fields=recipe.language.loss_balance == "equal",
-    )
+    talks = dialogue_samples(processor, clips, recipe.seed, recipe.language)
     if talks:
         progress.say(f"{len(talks)} dialogues")
     return [*samples, *talks]
@@ -307,8 +300,7 @@ def multitask_samples(
                 processor,
                 messages,
                 clip.inputs,
-                verdict_weight=settings.verdict_weight,
-                equal_fields=settings.loss_balance == "equal",
+                **settings.weighting,
                 sample_id=f"{clip.drill.sample_id}/{task}",
             )
             if task != "commentary":

@@ -9,7 +9,6 @@ the learner's own). LoRA then teaches the tasks as whole conversations.
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -98,7 +97,7 @@ def pretrain(run: Run, model: PoiseForConditionalGeneration, processor: PoisePro
     """Full training of the model on talk, then on all kinds of conversation."""
     recipe, progress = run.recipe, Progress("pretrain")
     if recipe.pretrain.talk_steps:
-        talk(run, model, processor)
+        talk_alone(run, model, processor)
     samples = stored_samples(
         run, "pretrain", lambda: conversations(run, model, processor, progress)
     )
@@ -115,7 +114,7 @@ def pretrain(run: Run, model: PoiseForConditionalGeneration, processor: PoisePro
     run.write_metrics("pretrain", {"loss": float(np.mean(losses[-50:]))})
 
 
-def talk(run: Run, model: PoiseForConditionalGeneration, processor: PoiseProcessor) -> None:
+def talk_alone(run: Run, model: PoiseForConditionalGeneration, processor: PoiseProcessor) -> None:
     """Full training on talk alone: no conversation twice."""
     recipe, settings, progress = run.recipe, run.recipe.pretrain, Progress(TALK)
     samples = stored_samples(
@@ -179,10 +178,6 @@ def commentary_samples(
     Where one commentary is learned of a clip, once in the words of the stage `language`."""
     samples = []
     language, talks = run.recipe.language, Talks([clip.drill for clip in clips])
-    weights: dict[str, Any] = {
-        "verdict_weight": language.verdict_weight,
-        "equal_fields": language.loss_balance == "equal",
-    }
     tellings = run.recipe.pretrain.tellings if language.comments == "all" else 1
     for i, clip in enumerate(clips):
         rng = np.random.default_rng([run.recipe.seed, 14, i])
@@ -191,12 +186,13 @@ def commentary_samples(
             if language.dialogue_share and rng.random() < language.dialogue_share:
                 talk = talks.about(i, rng)
             if talk is not None:
-                samples.append(talk_sample(processor, talk, clip.inputs, name, **weights))
+                samples.append(talk_sample(processor, talk, clip.inputs, name, language))
                 continue
             told = clip.answer
             if language.comments == "all":
                 told = compose_summary(clip.drill, rng, language.answer_form)
             messages = render_messages("commentary", target=told, **prompt_pieces(clip.inputs))
+            weights = language.weighting
             samples.append(
                 token_sample(processor, messages, clip.inputs, sample_id=name, **weights)
             )

@@ -243,6 +243,14 @@ class LanguageSettings:
     projector_norm: bool = True
     mapper_hidden: int = 192
 
+    @property
+    def weighting(self) -> dict[str, Any]:
+        """How `token_sample` weighs a conversation in the loss."""
+        return {
+            "verdict_weight": self.verdict_weight,
+            "equal_fields": self.loss_balance == "equal",
+        }
+
 
 @dataclass(frozen=True)
 class CorrectionSettings:

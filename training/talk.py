@@ -98,15 +98,8 @@ def question_samples(
         if talk is None:
             samples.append(_whole(processor, _speech(drill, rng, language.answer_form), drill))
             continue
-        samples.append(
-            talk_sample(
-                processor,
-                talk,
-                ModelInputs(),
-                f"{drill.sample_id}/talk",
-                verdict_weight=language.verdict_weight,
-            )
-        )
+        name = f"{drill.sample_id}/talk"
+        samples.append(talk_sample(processor, talk, ModelInputs(), name, language))
     return samples
 
 

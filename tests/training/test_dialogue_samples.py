@@ -136,6 +136,9 @@ def test_talk_alone_is_learned_from_its_answers(
             assert list(sample.labels) == list(sample.ids)
     again = question_samples(talker, known, 0, settings, count)
     assert [s.ids for s in again] == [s.ids for s in samples]
+    equal = replace(settings, loss_balance="equal")
+    for sample in question_samples(talker, known, 0, equal, count):
+        assert settings.verdict_weight not in sample.weights
 
 
 def test_earlier_clips_are_the_performers_own_where_there_are_any(drills: list[Drill]) -> None:
@@ -182,7 +185,7 @@ def test_a_share_of_the_clips_is_talked_about_after_their_features(
     assert len(told) == 2 * len(clips) and asked(told) == len(told)
     assert asked(commentary_samples(silent, talker, clips)) == 0
     for share, least, most in ((0.0, 0, 0), (0.5, 1, len(clips) - 1), (1.0, *[len(clips)] * 2)):
-        talks = dialogue_samples(talker, clips, share=share, seed=0, verdict_weight=4.0)
+        talks = dialogue_samples(talker, clips, 0, LanguageSettings(dialogue_share=share))
         assert least <= len(talks) <= most and asked(talks) == len(talks)
         for sample in talks:
             assert sample.sample_id.endswith("/dialogue") and 4.0 in sample.weights
