@@ -1,6 +1,6 @@
 """Generated commentaries of a suite against the gold summaries, and one record a clip."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -77,6 +77,22 @@ def text_values(
         log=log,
     )
     return values | texts.values | {"text_intervals": texts.intervals}, texts
+
+
+def examples(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The commentaries of `high`, `medium` and `low` METEOR with their scores, and `n` of all.
+
+    Args:
+        samples: records of `score_commentaries`; where METEOR was not run there are no examples.
+    """
+    scored = [s for s in samples if s["scores"].get("meteor") is not None]
+    if not scored:
+        return {}
+    scored.sort(key=lambda sample: (sample["scores"]["meteor"], sample["id"]))
+    places = {"high": -1, "medium": len(scored) // 2, "low": 0}
+    return {"n": len(scored)} | {
+        name: {**scored[place]["scores"], **scored[place]} for name, place in places.items()
+    }
 
 
 def _synonyms(log: Callable[[str], None]) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from assistant.errors import PoiseError
 from assistant.markdown import markdown
 from eval import reproduce
+from eval.commentaries import examples
 from eval.paper_rows import definitions
 from eval.published import NONE, published
 
@@ -22,6 +23,8 @@ RESULTS: Final = Path("docs/results")
 PAGE: Final = Path("docs/paper_tables.md")
 # Folder of the stored results of `paper_rows.yaml`'s `runs` (`eval.reproduce`).
 RUNS: Final = "paper_rows"
+# Commentaries out of the samples of `mini_test.json` (`commentaries.examples`).
+EXAMPLES: Final = "commentary_examples"
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,9 @@ class Stored:
         if name not in self._files:
             if name == RUNS:
                 self._files[name] = reproduce.read_rows(self._folder / RUNS)
+            elif name == EXAMPLES:
+                suite = self._read(self._folder / "mini_test.json")
+                self._files[name] = examples((suite or {}).get("samples", []))
             else:
                 self._files[name] = self._read(self._folder / f"{name}.json")
         parent, found = None, self._files[name]

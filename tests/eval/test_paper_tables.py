@@ -112,6 +112,21 @@ def test_measured_cells_are_the_stored_values(tmp_path: Path) -> None:
     assert rows["2 + gaze"].status.startswith("not run (poise eval proficiency-controls")
 
 
+def test_the_example_commentaries_are_the_best_the_middle_and_the_worst(tmp_path: Path) -> None:
+    samples = [
+        {"id": f"{i}", "activity": "golf_swing", "commentary": f"{score} said.",
+         "scores": {"meteor": score, "bertscore_f1": 0.5, "rouge_l": 0.25}}
+        for i, score in enumerate((0.3, 0.9, 0.1, 0.4, 0.2))
+    ]  # fmt: skip
+    samples.append({"id": "x", "activity": "golf_swing", "commentary": "", "scores": {}})
+    (tmp_path / "mini_test.json").write_text(json.dumps({"samples": samples}))
+    *rows, floor = pt.measured("profvlm-11", pt.Stored(tmp_path))
+    assert [row.cells[1] for row in rows] == ["0.9 said.", "0.3 said.", "0.1 said."]
+    assert rows[0].cells[2:] == ("50.0", "90.0", "25.0")
+    assert {row.n for row in rows} == {"5"} and {row.status for row in rows} == {"run"}
+    assert floor.status.startswith("not run (poise eval mini-test")
+
+
 def test_every_override_is_a_setting_of_the_recipe() -> None:
     from training.recipe import load_recipe
 
