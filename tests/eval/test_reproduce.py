@@ -157,10 +157,10 @@ def test_rows_that_differ_after_pretraining_share_their_pretrained_model() -> No
     runs = {run.row: run for run in suite.plan(seeds=[0])}
     together = ("full", "dropout_0", "dropout_1", "tasks_apart")
     assert len({pretraining(runs[row]) for row in together}) == 1
-    assert len({pretraining(runs[row]) for row in ("agp", "epochs_0", "epochs_1")}) == 1
+    assert len({pretraining(runs[row]) for row in ("all_comments", "epochs_0", "epochs_1")}) == 1
     apart = [row for row in ROWS if row not in (*together[1:], "epochs_0", "epochs_1")]
     assert len({pretraining(runs[row]) for row in apart}) == len(apart)
-    shared = {pretraining(runs[row]) for row in ("full", "agp")}
+    shared = {pretraining(runs[row]) for row in ("full", "all_comments")}
     assert shared_pretraining(runs.values()) == shared
     assert pretraining(replace(runs["full"], seed=1)) != pretraining(runs["full"])
 
