@@ -103,7 +103,8 @@ def conversations(
         fresh = source.with_name(source.name + ".fitted")
         model.save_pretrained(fresh)
         install(fresh, source)
-    own = own_commentary(run, model, processor, clips)
+    alone = recipe.language.tasks == "commentary"
+    own = {} if alone else own_commentary(run, model, processor, clips)
     samples = multitask_samples(run, clips, library, processor, own)
     progress.say(f"{len(samples)} conversations, {len(own)} clips with own commentary")
     talks = dialogue_samples(processor, clips, recipe.seed, recipe.language)
@@ -261,7 +262,7 @@ def multitask_samples(
     own: Mapping[int, str],
 ) -> list[TokenSample]:
     """Two conversations a clip: F_t with F_g, and F_t with F_r; or three, one a task, where the
-    recipe trains F_g apart.
+    recipe trains F_g apart; or F_t alone, in two wordings.
 
     Args:
         own: the model's own commentary of some clips, by their place; it is given in their
@@ -277,7 +278,12 @@ def multitask_samples(
         if settings.comments == "all":
             told = compose_summary(clip.drill, rng, settings.answer_form)
         texts = [own.get(i, clip.answer), own.get(i, told)]
-        if (
+        if settings.tasks == "commentary":
+            kinds = [
+                ("commentary", commentary_messages(clip, text, demonstration=None))
+                for text in texts
+            ]
+        elif (
             run.recipe.correction.epochs
         ):  # each task by itself, as the paper trains them; only F_t sees a demonstration
             kinds = [

@@ -153,13 +153,12 @@ def conversations(
     share = recipe.language.video_share if recipe.language.inputs == "video" else 0.0
     clips = perceived_clips(run, library, recipe.seed + TELLING_SEED, video_share=share)
     fit_inputs(model, clips)
-    kinds = {
-        "talk": []
-        if recipe.pretrain.talk_steps
-        else talk_samples(processor, told, recipe.seed, recipe.language),
-        "commentary": commentary_samples(run, processor, clips),
-        "codes": code_samples(run, processor, told, clips, library),
-    }
+    kinds = {}
+    if recipe.pretrain.talk and not recipe.pretrain.talk_steps:
+        kinds["talk"] = talk_samples(processor, told, recipe.seed, recipe.language)
+    kinds["commentary"] = commentary_samples(run, processor, clips)
+    if recipe.language.tasks == "all":
+        kinds["codes"] = code_samples(run, processor, told, clips, library)
     for name, samples in kinds.items():
         progress.say(f"{name}: {len(samples)}, {sum(len(s.ids) for s in samples)} tokens")
     return [sample for samples in kinds.values() for sample in samples]

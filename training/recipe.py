@@ -120,6 +120,8 @@ class PretrainSettings:
     """Language pretraining on talk, commentary after features, and pose codes.
 
     Attributes:
+        talk: speech and questions in words alone are learned too. Short trainings do without: the
+            other conversations teach words enough, and features are read sooner.
         talk_steps: updates on talk alone before the others; with 0 talk stands among them.
         tellings: commentaries of each clip of pool B, each in other words.
         windows_per_clip: windows of each clip of pool A whose corrected codes are learned.
@@ -128,6 +130,7 @@ class PretrainSettings:
     steps: int = 2600
     batch_size: int = 8
     learning_rate: float = 2e-3
+    talk: bool = True
     talk_steps: int = 0
     tellings: int = 2
     windows_per_clip: int = 2
@@ -188,6 +191,8 @@ class LanguageSettings:
             `warmup_steps` instead.
         verdict_weight: weight in the loss of the tokens that judge: the label, and region and
             polarity of each remark.
+        tasks: that are learned, in pretraining too: F_t, F_r and F_g, or the commentary alone, as
+            ProfVLM does, without codes. Such a model knows no corrections.
         demonstrations: which expert each learner is paired with: `aligned` takes the item of the
             library nearest to the fault-free twin, and F_g learns the twin, in step with the
             learner; `unaligned` any item of the activity, `global` one and the same for everybody
@@ -222,6 +227,7 @@ class LanguageSettings:
     warmup_epochs: int = 0
     weight_decay: float = 0.01
     verdict_weight: float = 4.0
+    tasks: Literal["all", "commentary"] = "all"
     demonstrations: Literal["aligned", "unaligned", "global"] = "aligned"
     demonstration_dropout: float = 0.5
     own_commentary_share: float = 0.25
@@ -435,6 +441,16 @@ def _unfit(recipe: Recipe) -> list[str]:
         faults.append(
             f"pretrain.talk_steps is {recipe.pretrain.talk_steps} with language.dialogue_share 0, "
             "expected a share of dialogues: talk is made of them"
+        )
+    if recipe.pretrain.talk_steps and not recipe.pretrain.talk:
+        faults.append(
+            f"pretrain.talk_steps is {recipe.pretrain.talk_steps} with pretrain.talk false, "
+            "expected 0"
+        )
+    if language.tasks == "commentary" and recipe.correction.epochs:
+        faults.append(
+            f"correction.epochs is {recipe.correction.epochs} with language.tasks commentary, "
+            "expected 0, or all tasks"
         )
     if recipe.activity and recipe.activity not in recipe.activities:
         faults.append(

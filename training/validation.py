@@ -23,6 +23,7 @@ from prompts.render import render_messages
 from prompts.vocabulary import LEVELS
 from training.language_samples import (
     PerceivedClip,
+    commentary_messages,
     correction_messages,
     ignore_guide,
     perceive,
@@ -56,9 +57,12 @@ class HeldOut:
     def _loss(self, model: Any) -> float:
         samples = []
         for clip in self._clips:
-            messages = correction_messages(
-                clip, clip.answer, demonstration=None, supervised=True
-            )  # as in training, but never with a demonstration
+            # As in training, but never with a demonstration.
+            if self.run.recipe.language.tasks == "commentary":
+                messages = commentary_messages(clip, clip.answer, demonstration=None)
+                samples.append(token_sample(self.processor, messages, clip.inputs))
+                continue
+            messages = correction_messages(clip, clip.answer, demonstration=None, supervised=True)
             sample = token_sample(self.processor, messages, clip.inputs)
             samples.append(ignore_guide(sample, *clip.learner_codes.shape))
         losses = []

@@ -8,8 +8,8 @@ learner and correction has half. So candidates are ranked by a conditional logit
 
     score = sum_k weight_k x feature_k,    P(candidate) = softmax of the scores
 
-A demonstration is suitable when its score is better than chance: above what most demonstrations
-reach that were chosen for somebody else (`Ranking.least`).
+A demonstration is suitable when its score is better than chance: above what demonstrations reach,
+by and large, that were chosen for somebody else (`Ranking.least`).
 """
 
 import json
@@ -33,7 +33,7 @@ RANKING_FILE: Final = "ranking.json"
 FEATURES: Final = ("log_likelihood", "to_correction_mm", "to_middle_mm", "to_learner_mm")
 NO_SUITABLE: Final = (
     "No suitable demonstration: the best of {n} fits this clip no better than demonstrations that"
-    " were chosen for other people (score {best:.1f}, by chance up to {least:.1f})."
+    " were chosen for other people (score {best:.1f}, theirs {least:.1f})."
 )
 NONE_OF_ACTIVITY: Final = "No suitable demonstration: the library holds none of {activity}."
 
@@ -44,7 +44,8 @@ class Ranking:
 
     Attributes:
         weights: of each of FEATURES.
-        least: of each activity; 95% of the demonstrations chosen for others' clips score below it.
+        least: of each activity; the share `chance_quantile` of demonstrations chosen for others'
+            clips score below it.
         fitted: on what, in numbers; for readers.
     """
 

@@ -50,10 +50,15 @@ def test_chance_is_what_was_chosen_for_others(rows: list[ranking.Choice]) -> Non
     best = np.array([(row.features @ TRUE).max() for row in some])
     assert np.median(chance) < np.median(best) - 5
     fitted = ranking.fit(some)
-    shares = ranking.report(rows[:120])["suitable_share"]
+    suitable = ranking.report(rows[:120])["suitable"]
     assert fitted.fitted["performers"] == 12
-    assert shares["0% removed"] > 0.7 and shares["50% removed"] < 0.2
-    assert shares["90% removed"] <= shares["50% removed"]
+    found = [suitable[f"{share}% removed"]["found"] for share in (0, 25, 50, 90)]
+    assert found == sorted(found, reverse=True)
+    assert found[0] > 0.9 and found[2] < 0.7 and found[3] < 0.1
+    nearer = [suitable[f"{share}% removed"]["nearer"] for share in (0, 90)]
+    assert nearer[0] > 0.9 and nearer[1] == 0
+    for values in suitable.values():
+        assert values["agree"] >= abs(1 - values["found"] - values["nearer"]) - 1e-9
 
 
 def test_too_few_performers_are_an_error(rows: list[ranking.Choice]) -> None:

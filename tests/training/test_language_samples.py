@@ -1,6 +1,7 @@
 """From clips to conversations: windows of twins, gold demonstrations, library, experts."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ from training.language_samples import (
 )
 from training.language_stage import by_task, multitask_samples
 from training.library import build_library
-from training.recipe import LanguageSettings
+from training.recipe import LanguageSettings, load_recipe
 from training.run import learner_poses
 
 
@@ -299,3 +300,25 @@ def test_an_activity_without_demonstrations_is_an_error(
         assert answer.split("\n")[0] in text
         learned = processor.tokenizer.decode([i for i in sample.labels if i != IGNORED])
         assert learned.startswith("<|pose_")
+
+
+def test_the_commentary_alone_is_learned_without_demonstrations_and_codes(
+    drills: list[Drill], library: Library, processor: Any
+) -> None:
+    run: Any = SimpleNamespace(
+        recipe=SimpleNamespace(
+            seed=0,
+            language=LanguageSettings(tasks="commentary", demonstration_dropout=0.0),
+            correction=SimpleNamespace(epochs=0),
+        )
+    )
+    drill = next(d for d in drills if d.level is not None)
+    samples = multitask_samples(run, [perceived(drill, 0)], library, processor, {})
+    assert [s.sample_id for s in samples] == [f"{drill.sample_id}/commentary"] * 2
+    told = [processor.tokenizer.decode([i for i in s.labels if i != IGNORED]) for s in samples]
+    assert told[0] != told[1]  # in other words
+    for text, sample in zip(told, samples, strict=True):
+        assert text.startswith("Proficiency Level: ")
+        assert "<|pose_0" not in processor.tokenizer.decode(sample.ids)
+    with pytest.raises(PoiseError, match="expected 0, or all tasks"):
+        load_recipe("ablation", ["language.tasks=commentary", "correction.epochs=1"])
