@@ -101,6 +101,7 @@ def write(folder: Path, text: str) -> str:
         ("name: x\nproficiency: {form: three}", "'three', expected regressions or shared"),
         ("name: x\nproficiency: {dilations: [1, a]}", "proficiency.dilations"),
         ("name: x\npretrain: {talk_steps: 5}", "talk_steps is 5 with language.dialogue_share 0"),
+        ("name: x\npretrain: {talk: false, talk_steps: 5}", "talk_steps is 5 with pretrain.talk"),
         ("- a list", "expected: keys and values"),
         ("name: [x", "expected: YAML"),
         ("name: x\nlora: {rank: 2}\nlora: {rank: 3}", "key 'lora' twice"),
