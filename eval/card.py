@@ -16,12 +16,21 @@ from eval import tables
 RESULTS = Path("docs/results")
 CARD = Path("docs/model_card.md")
 TEMPLATE = Path(__file__).parent / "model_card.jinja"
-CONDITION_KEYS = ("level_accuracy", "level_mae", "fault_micro_f1", "correction_mm")
-ACTIVITY_KEYS = (
-    *("level_accuracy", "fault_micro_f1", "correction_mm", "copy_learner_mm"),
-    *("retrieval_median_rank", "nearest_neighbour_median_rank"),
+LEVEL_KEYS = ("level_accuracy", "level_majority", "level_mae", "fault_micro_f1")
+CORRECTION_KEYS = ("n_corrections", "correction_mm", "copy_learner_mm", "nearest_expert_mm")
+RANK_KEYS = (
+    *("n_ranked", "retrieval_median_rank", "nearest_neighbour_median_rank"),
+    "retrieval_chance_median_rank",
 )
+PART_KEYS = (*LEVEL_KEYS, *CORRECTION_KEYS, *RANK_KEYS)  # of activities and conditions
 SHUFFLE_KEYS = ("n", "level_accuracy", "level_mae", "fault_micro_f1")
+# Paired tests that are printed; the stored results have more.
+TESTS = (
+    *("level_accuracy - coral_accuracy", "correction_mm - copy_learner_mm"),
+    *("correction_mm - copy_learner_clean_mm", "correction_mm - nearest_expert_mm"),
+    *("correction_mm - mean_expert_mm", "correction_mm - ridge_mm"),
+    "retrieval_reciprocal_rank - nearest_neighbour_reciprocal_rank",
+)
 
 
 def render_card(results: Path = RESULTS) -> str:
@@ -43,11 +52,13 @@ def render_card(results: Path = RESULTS) -> str:
         real=real,
         training=training,
         activities=", ".join(name.replace("_", " ") for name in sorted(mini["by_activity"])),
-        by_activity=tables.activities_table(mini, ACTIVITY_KEYS),
+        by_activity=tables.activities_table(mini, PART_KEYS),
         chat=tables.chat_table(chat),
         main_table=tables.mini_test_table(mini),
-        conditions=tables.conditions_table(mini, CONDITION_KEYS),
+        conditions=tables.conditions_table(mini, PART_KEYS),
         shuffles=shuffles_table(mini),
+        tests=tables.tests_table(mini["tests"], TESTS),
+        chat_clips=len({clip for clips in chat["clips"].values() for clip in clips}),
         # Results that were stored before these were measured lack them.
         closed_loop=tables.closed_loop_table(mini) if "closed_loop_n" in mini else None,
         texts=tables.texts_table(mini) if "text_n" in mini else None,
@@ -60,8 +71,10 @@ def render_card(results: Path = RESULTS) -> str:
 
 def shuffles_table(result: Mapping[str, Any]) -> str:
     """Levels and faults with parts of the prompt taken from other clips."""
+    named = {"nothing, the same clips": result.get("unshuffled_inputs")}
+    named["nothing, the filmed clips"] = result["conditions"].get("filmed")
     rows = []
-    for name, values in result["shuffled_inputs"].items():
+    for name, values in (named | result["shuffled_inputs"]).items():
         cells = [tables.number(None if values is None else values[key]) for key in SHUFFLE_KEYS]
         rows.append([name, *cells])
     return markdown(["shuffled between clips", *SHUFFLE_KEYS], rows)

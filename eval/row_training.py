@@ -75,11 +75,12 @@ class RowTraining:
             copy_run(begun, folder)
             link_files(clips, folder / WORK_FOLDER)
         seconds = {PRETRAIN: self._stage(folder, PRETRAIN, run)}
-        link_files(folder / WORK_FOLDER, clips)
         if pretraining(run) in self.shared and not pretrained.is_dir():
             copy_run(folder, pretrained)
         for stage in (LANGUAGE, *run.stages):
             seconds[stage] = self._stage(folder, stage, run)
+        # Only now have all been seen: some rows are shown films in the second stage alone.
+        link_files(folder / WORK_FOLDER, clips)
         return folder, seconds
 
     def _stage(self, folder: Path, stage: str, run: RowRun) -> float:

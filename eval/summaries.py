@@ -1,6 +1,6 @@
 """Summaries of a run: means, intervals over performers, paired tests, shuffled truth."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -84,6 +84,7 @@ def summarise(scores: Scores) -> dict[str, Any]:
     return {
         "n": len(scores.clips),
         "level_accuracy": float(lv.correct(scores.predicted, scores.levels).mean()),
+        "level_majority": lv.majority_share(scores.levels.tolist()),
         "level_mae": float(lv.level_error(scores.predicted, scores.levels).mean()),
         "coral_accuracy": float(lv.correct(scores.coral, scores.levels).mean()),
         "fault_micro_f1": lv.micro_f1(scores.fault_counts),
@@ -177,6 +178,9 @@ def intervals(scores: Scores, seed: int) -> dict[str, list[float]]:
         values = [c.motions[name].frame_mm for c in faulty if name in c.motions]
         if len(values) == len(faulty):
             found[_key(name)] = bootstrap(np.array(values), performers, seed=seed)
+    inverse, performers = _reciprocal_ranks(scores)
+    for name, values in inverse.items():
+        found[f"{name}_mean_reciprocal_rank"] = bootstrap(values, performers, seed=seed)
     return {key: [i.low, i.high] for key, i in found.items()}
 
 
@@ -205,17 +209,10 @@ def paired_tests(scores: Scores) -> dict[str, dict[str, Any]]:
 def rank_tests(scores: Scores) -> dict[str, PairedTest]:
     """Reciprocal rank of the gold demonstration, ours against every other order (positive is
     better): medians are 1 for several of them and cannot be told apart."""
-    pairs = [
-        (found.ranks, clip.performer)
-        for found, clip in zip(scores.corrections, scores.clips, strict=False)
-        if found is not None and found.ranks
-    ]
-    if not pairs:
+    inverse, performers = _reciprocal_ranks(scores)
+    if not inverse:
         return {}
-    performers = [performer for _, performer in pairs]
-    orders = _orders(pairs[0][0])
-    inverse = {key: np.array([1 / r[order] for r, _ in pairs]) for key, order in orders.items()}
-    ours, *others = orders
+    ours, *others = inverse
     return {
         f"{ours}_reciprocal_rank - {key}_reciprocal_rank": paired_bootstrap(
             inverse[ours], inverse[key], performers
@@ -224,18 +221,34 @@ def rank_tests(scores: Scores) -> dict[str, PairedTest]:
     }
 
 
+def _reciprocal_ranks(scores: Scores) -> tuple[dict[str, np.ndarray], list[str]]:
+    """1 / rank of the gold demonstration in each measured order, and whose clips they are."""
+    pairs = [
+        (found.ranks, clip.performer)
+        for found, clip in zip(scores.corrections, scores.clips, strict=False)
+        if found is not None and found.ranks
+    ]
+    orders = _orders(pairs[0][0]) if pairs else {}
+    inverse = {key: np.array([1 / r[order] for r, _ in pairs]) for key, order in orders.items()}
+    return inverse, [performer for _, performer in pairs]
+
+
 def by_activity(scores: Scores) -> dict[str, dict[str, Any]]:
     """The summary of each activity's clips."""
-    found = {}
-    for activity in dict.fromkeys(clip.activity for clip in scores.clips):
-        rows = [i for i, clip in enumerate(scores.clips) if clip.activity == activity]
-        part = Scores(
-            [scores.clips[i] for i in rows],
-            [scores.records[i] for i in rows],
-            [scores.corrections[i] for i in rows],
-        )
-        found[activity] = summarise(part)
-    return found
+    return {
+        activity: summarise(part_of(scores, lambda clip, name=activity: clip.activity == name))
+        for activity in dict.fromkeys(clip.activity for clip in scores.clips)
+    }
+
+
+def part_of(scores: Scores, keep: Callable[[TestClip], bool]) -> Scores:
+    """The scores of some of the clips."""
+    rows = [i for i, clip in enumerate(scores.clips) if keep(clip)]
+    return Scores(
+        [scores.clips[i] for i in rows],
+        [scores.records[i] for i in rows],
+        [scores.corrections[i] for i in rows] if scores.corrections else [],
+    )
 
 
 def _key(motion: str, prefix: str = "") -> str:

@@ -120,8 +120,33 @@ def mini_test_table(result: Mapping[str, Any]) -> str:
     for what, key, digits, beside in MINI_TEST_ROWS:
         value = with_interval(result.get(key), intervals.get(key), digits)
         floors = ", ".join(f"{name} {number(result.get(k), digits)}" for name, k in beside)
-        rows.append([what, value, floors])
-    return markdown(["measure", "result [95% over performers]", "beside it"], rows)
+        counts = [str(result[n]) for n in _counted_by(key) if n in result]
+        rows.append([what, value, floors, " + ".join(counts)])
+    return markdown(["measure", "result [95% over performers]", "beside it", "n"], rows)
+
+
+def _counted_by(key: str) -> tuple[str, ...]:
+    """The keys of a measure's n."""
+    kinds = {
+        "correction": ("n_corrections",),
+        "retrieval": ("n_ranked",),
+        "pct_real": ("n_real",),
+        "open_set": ("n", "n_distractors"),
+    }
+    return next((n for start, n in kinds.items() if key.startswith(start)), ("n",))
+
+
+def tests_table(tests: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Some of the paired tests of a result; one that was not made is left out."""
+    rows = []
+    for name in names:
+        if name not in tests:
+            continue
+        test, digits = tests[name], 1 if "_mm" in name else 3
+        value = with_interval(test["difference"], (test["low"], test["high"]), digits)
+        p = f"{test['p_value']:.2g}"
+        rows.append([name.replace("_", " "), value, p, str(test["n"]), test["test"]])
+    return markdown(["difference", "mean [95%]", "p", "n", "test"], rows)
 
 
 def activities_table(result: Mapping[str, Any], keys: Sequence[str]) -> str:

@@ -27,6 +27,23 @@ def test_mini_test_table_names_every_measure_even_when_nothing_ran() -> None:
     assert "not run" in text
 
 
+def test_every_measure_stands_beside_the_clips_that_it_counts() -> None:
+    counts = {"n": 9, "n_distractors": 4, "n_corrections": 5, "n_ranked": 3, "n_real": 2}
+    lines = t.mini_test_table(counts).splitlines()[2:]
+    found = {line.split("|")[1].strip(): line.split("|")[-2].strip() for line in lines}
+    assert found["level accuracy"] == "9" and found["PCT, real throws (mm)"] == "2"
+    assert found["known against other motions, AUROC"] == "9 + 4"
+    assert found["correction, per frame (mm)"] == "5" and found["retrieval, median rank"] == "3"
+
+
+def test_paired_tests_that_were_made_are_printed_with_p_and_n() -> None:
+    test = {"difference": -2.345, "low": -5.1, "high": 0.16, "p_value": 0.0619, "n": 270,
+            "test": "paired bootstrap over performers"}  # fmt: skip
+    text = t.tests_table({"correction_mm - ridge_mm": test}, ["a - b", "correction_mm - ridge_mm"])
+    assert len(text.splitlines()) == 3
+    assert "| correction mm - ridge mm | -2.3 [-5.1, 0.2] | 0.062 | 270 |" in text
+
+
 def test_conditions_table() -> None:
     text = t.conditions_table({"conditions": {"clean": {"n": 9, "f1": 0.5}}}, ["f1", "mae"])
     assert "| clean     | 9 | 0.500 | not run |" in text
