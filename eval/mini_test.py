@@ -39,7 +39,7 @@ from eval.testset import FILMED, STANDARD, TestClip, TestSet, balanced
 from eval.variants import SHUFFLES, CoachVariant, coach_all
 
 Log = Callable[[str], None]
-# Of the clips that are ranked in STANDARD one in so many is in every other condition: it costs most.
+# In every other condition one in so many of the ranked clips of STANDARD is: it costs most.
 CONDITION_SHARE: Final = 2
 SHUFFLE_KEYS: Final = ("n", "level_accuracy", "level_mae", "fault_micro_f1")
 
@@ -238,8 +238,7 @@ def evaluate(
     filmed = sets[FILMED].clips if FILMED in sets else []
     some = balanced(clips, shuffled)
     result["shuffled_inputs"] = shuffles(coach, some, filmed, seed=seed, log=log)
-    names = {clip.sample_id for clip in some}
-    whole = summarise(part_of(scores, lambda clip: clip.sample_id in names))
+    whole = summarise(part_of(scores, {clip.sample_id for clip in some}))
     result["unshuffled_inputs"] = {key: whole[key] for key in SHUFFLE_KEYS}
     result["by_activity"] = by_activity(scores)
     result["intervals"] = intervals(scores, seed)

@@ -1,6 +1,6 @@
 """Summaries of a run: means, intervals over performers, paired tests, shuffled truth."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -179,8 +179,8 @@ def intervals(scores: Scores, seed: int) -> dict[str, list[float]]:
         if len(values) == len(faulty):
             found[_key(name)] = bootstrap(np.array(values), performers, seed=seed)
     inverse, performers = _reciprocal_ranks(scores)
-    for name, values in inverse.items():
-        found[f"{name}_mean_reciprocal_rank"] = bootstrap(values, performers, seed=seed)
+    for name, ranks in inverse.items():
+        found[f"{name}_mean_reciprocal_rank"] = bootstrap(ranks, performers, seed=seed)
     return {key: [i.low, i.high] for key, i in found.items()}
 
 
@@ -235,15 +235,15 @@ def _reciprocal_ranks(scores: Scores) -> tuple[dict[str, np.ndarray], list[str]]
 
 def by_activity(scores: Scores) -> dict[str, dict[str, Any]]:
     """The summary of each activity's clips."""
-    return {
-        activity: summarise(part_of(scores, lambda clip, name=activity: clip.activity == name))
-        for activity in dict.fromkeys(clip.activity for clip in scores.clips)
-    }
+    activities: dict[str, set[str]] = {}
+    for clip in scores.clips:
+        activities.setdefault(clip.activity, set()).add(clip.sample_id)
+    return {name: summarise(part_of(scores, clips)) for name, clips in activities.items()}
 
 
-def part_of(scores: Scores, keep: Callable[[TestClip], bool]) -> Scores:
-    """The scores of some of the clips."""
-    rows = [i for i, clip in enumerate(scores.clips) if keep(clip)]
+def part_of(scores: Scores, names: Collection[str]) -> Scores:
+    """The scores of the clips of these names."""
+    rows = [i for i, clip in enumerate(scores.clips) if clip.sample_id in names]
     return Scores(
         [scores.clips[i] for i in rows],
         [scores.records[i] for i in rows],
