@@ -4,18 +4,15 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-import numpy as np
-
 from assistant import __version__
 from assistant.errors import PoiseError
-from assistant.levels import N_LEVELS
 from assistant.pose.read import read_pose
-from eval.levels import NOT_JUDGED, derangement, majority_share
+from eval.levels import NOT_JUDGED
 from eval.metrics import METRICS, load
 from eval.score_files import Aligned, read_level, read_regions, texts_of
-from eval.text_scores import RUBRICS, TEXT_KEYS, score_texts
+from eval.score_floors import POSE_METRICS, floors
+from eval.text_scores import RUBRICS, TEXT_KEYS, sample_intervals, score_texts
 
-POSE_METRICS: Final = ("pa_mpjpe", "mpjpe", "velocity_error", "bone_length_drift")
 LIBRARIES: Final = ("evaluate", "bert-score", "nltk", "rouge-score", "sacrebleu", "scikit-learn",
                     "scipy", "transformers", "torch")  # fmt: skip
 # Metric to the fields that it reads of a prediction and of a reference (None: not compared).
@@ -83,6 +80,9 @@ def score_files(
 ) -> dict[str, Any]:
     """The result of `poise eval score`: `<key>`, its floors, and one record a sample.
 
+    `counts.done` are the predictions with any field that one of the metrics reads; `intervals` are
+    of scores that are means (the median rank: medians) of the samples', clusters drawn.
+
     Args:
         settings: keyword arguments of single metrics, as `{"recall_at_k": {"k": 10}}`.
         seed: of the shuffled references.
@@ -93,7 +93,7 @@ def score_files(
     result: dict[str, Any] = {
         "suite": "score",
         "n": n,
-        "counts": {"asked": n, "done": n},
+        "counts": {"asked": n, "done": _done(data, chosen)},
         "metrics": chosen,
         "seed": seed,
         "versions": versions(),
@@ -109,23 +109,20 @@ def score_files(
             texts_of(data.predictions),
             [row["texts"] for row in data.references],
             groups=groups,
-            clusters=clusters,
             metrics=texts,
             settings=settings,
             seed=seed,
             log=log,
         )
-        result |= scores.values | {"intervals": scores.intervals}
+        result |= scores.values
         samples |= scores.samples
-    order = derangement(groups, np.random.default_rng(seed))
-    if any(order == np.arange(n)):  # an activity with a single clip
-        order = derangement([0] * n, np.random.default_rng(seed))
     for name in chosen:
         if name not in texts:
             log(name)
-            values, rows = _score(name, data, order, settings.get(name, {}))
+            values, rows = _score(name, data, groups, seed, settings.get(name, {}))
             result |= values
             samples |= rows
+    result["intervals"] = sample_intervals(samples, clusters, seed)
     result["samples"] = [
         {"id": i, "cluster": clusters[row], "scores": {key: s[row] for key, s in samples.items()}}
         for row, i in enumerate(data.ids)
@@ -133,10 +130,21 @@ def score_files(
     return result
 
 
+def _done(data: Aligned, metrics: Sequence[str]) -> int:
+    """How many predictions have a field that one of the metrics reads."""
+    fields = {FIELDS[name][0] for name in metrics}
+    if "spearman" in metrics:
+        fields.add("score")
+    return sum(any(row.get(field) is not None for field in fields) for row in data.predictions)
+
+
 def _score(
-    name: str, data: Aligned, order: np.ndarray, settings: dict[str, Any]
+    name: str, data: Aligned, groups: Sequence[Any], seed: int, settings: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, list[float | None]]]:
-    """One metric: its values with floors, and its per-sample scores laid on all rows."""
+    """One metric: its values with floors, and its per-sample scores laid on all rows.
+
+    `<name>_n` is what the metric itself counts (remarks, say), else the clips that it read.
+    """
     said, true, rows = _inputs(name, data)
     if not rows:
         return {name: None, f"{name}_n": 0}, {}
@@ -145,12 +153,12 @@ def _score(
         found = metric.compute(predictions=said, **settings)
     else:
         found = metric.compute(predictions=said, references=true, **settings)
-    values = {k: v for k, v in found.items() if not k.endswith("_per_sample")}
-    values[f"{name}_n"] = len(rows)
+    values = {f"{name}_n": len(rows)}
+    values |= {k: v for k, v in found.items() if not k.endswith("_per_sample")}
     if true is not None:
-        values |= _floors(name, said, true, rows, order, settings)
+        values |= floors(name, said, true, [groups[row] for row in rows], seed, settings)
     scores = found.get(f"{name}_per_sample")
-    if scores is None or len(scores) != len(rows):
+    if scores is None:
         return values, {}
     laid: list[float | None] = [None] * len(data.references)
     for row, score in zip(rows, scores, strict=True):
@@ -200,41 +208,3 @@ def _inputs(name: str, data: Aligned) -> tuple[list[Any], list[Any] | None, list
 
 def _faults(row: dict[str, Any]) -> list[dict[str, str]]:
     return [{"name": fault["name"], "region": fault["region"]} for fault in row["faults"]]
-
-
-def _floors(
-    name: str,
-    said: list[Any],
-    true: list[Any],
-    rows: list[int],
-    order: np.ndarray,
-    settings: dict[str, Any],
-) -> dict[str, Any]:
-    """The same against another clip's truth, and constant answers; chance comes with the metric."""
-    values: dict[str, Any] = {}
-    if name in ("recall_at_k", "median_rank", "error_recall"):
-        return values  # their chance is exact
-    position = {row: i for i, row in enumerate(rows)}
-    moved = [
-        true[position[int(order[row])]] if int(order[row]) in position else None for row in rows
-    ]
-    kept = [
-        (s, t)
-        for s, t, own in zip(said, moved, true, strict=True)
-        if t is not None and (name not in POSE_METRICS or np.shape(t) == np.shape(own))
-    ]
-    values[f"{name}_shuffled"] = None
-    if len(kept) > 1:
-        found = load(name).compute(
-            predictions=[s for s, _ in kept], references=[t for _, t in kept], **settings
-        )
-        values[f"{name}_shuffled"] = found[name]
-    if name == "accuracy":
-        values["accuracy_majority"] = majority_share(true)
-    if name in ("mae", "macro_f1"):
-        best = [
-            load(name).compute(predictions=[k] * len(true), references=true)[name]
-            for k in range(N_LEVELS)
-        ]
-        values[f"{name}_constant"] = min(best) if name == "mae" else max(best)
-    return values

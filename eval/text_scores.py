@@ -1,6 +1,6 @@
 """Scores of generated texts beside those of other clips' references, boilerplate cut from both."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,8 +20,9 @@ TEXT_KEYS: Final = {
     "cider": ("cider",),
 }
 RUBRICS: Final = ("specificity", "actionability")
-# A corpus score is no mean of its samples: it gets no interval from them.
-CORPUS_KEYS: Final = ("bleu4",)
+# A score of all samples together is no mean of theirs: it gets no interval from them.
+CORPUS_KEYS: Final = ("bleu4", "region_polarity_f1", "hallucination_rate")
+MEDIAN_KEYS: Final = ("median_rank",)
 BLOCK: Final = 8  # neighbours in length among which references are exchanged
 
 
@@ -135,24 +136,37 @@ def score_texts(
             values[f"{key}_shuffled"] = None if floor is None else floor[key]
             if found[f"{key}_per_sample"] is not None:
                 samples[key] = found[f"{key}_per_sample"]
-    return TextScores(values, samples, _intervals(samples, clusters, seed))
+    intervals = {} if clusters is None else sample_intervals(samples, clusters, seed)
+    return TextScores(values, samples, intervals)
 
 
 def _without_samples(found: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in found.items() if not key.endswith("_per_sample")}
 
 
-def _intervals(
-    samples: dict[str, list[float | None]], clusters: Sequence[Hashable] | None, seed: int
+def sample_intervals(
+    samples: Mapping[str, Sequence[float | None]], clusters: Sequence[Hashable], seed: int
 ) -> dict[str, list[float]]:
-    if clusters is None:
-        return {}
+    """95% intervals by key, drawing clusters, of scores that are means or medians of the samples'.
+
+    A missing sample score is left out. Samples of one cluster alone give no interval: how much
+    clusters differ is then unknown.
+    """
     found = {}
     for key, rows in samples.items():
         known = [i for i, row in enumerate(rows) if row is not None]
-        if key in CORPUS_KEYS or not known:
+        who = [clusters[i] for i in known]
+        if key in CORPUS_KEYS or len(set(who)) < 2:
             continue
         values = np.array([rows[i] for i in known], dtype=np.float64)
-        bounds = bootstrap(values, [clusters[i] for i in known], seed=seed)
+        bounds = bootstrap(values, who, _median if key in MEDIAN_KEYS else _mean, seed=seed)
         found[key] = [bounds.low, bounds.high]
     return found
+
+
+def _mean(rows: np.ndarray) -> float:
+    return float(np.mean(rows))
+
+
+def _median(rows: np.ndarray) -> float:
+    return float(np.median(rows))

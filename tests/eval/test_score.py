@@ -14,7 +14,9 @@ from assistant.pose.read import write_pose
 from eval.levels import derangement
 from eval.metrics import METRICS
 from eval.score_files import read_aligned
+from eval.score_floors import in_step
 from eval.scoring import FIELDS, score_files
+from eval.statistics import bootstrap
 from eval.text_scores import commentary_text, length_matched
 
 N = 6
@@ -94,11 +96,96 @@ def test_every_metric_reads_its_fields_and_stands_beside_its_floor(
     assert result["hallucination_rate"] == pytest.approx(0.5)
     assert result["pa_mpjpe"] < 0.01 < 100 < result["pa_mpjpe_shuffled"]
     assert result["counts"] == {"asked": N, "done": N}
+    assert result["hallucination_rate_n"] == N
     assert result["versions"]["poise"]
     first = result["samples"][0]
     assert first["id"] == "0" and first["scores"]["accuracy"] == 0.0
     for name in ("accuracy", "mae", "region_polarity_f1", "hallucination_rate", "velocity_error"):
         assert f"{name}_shuffled" in result
+
+
+def test_a_prediction_without_any_field_is_not_done(tmp_path: Path) -> None:
+    said = [{"id": 1, "level": 2}, {"id": 2}, {"id": 3, "level": None}, {"id": 4, "score": 1.0}]
+    true = [{"id": i, "level": 2} for i in range(1, 5)]
+    data = read_aligned(write(tmp_path / "p", said), write(tmp_path / "r", true))
+    assert score_files(data, metrics=["accuracy"])["counts"] == {"asked": 4, "done": 1}
+    assert score_files(data, metrics=["spearman"])["counts"] == {"asked": 4, "done": 2}
+
+
+def test_scores_of_some_clips_lie_on_their_rows_and_n_is_what_the_metric_counts(
+    tmp_path: Path,
+) -> None:
+    remarks = [
+        {"region": region, "polarity": "needs_improvement", "text": "Bend more."}
+        for region in ("legs", "torso")
+    ]
+    said = [
+        {"id": 1, "step_weights": [0.9, 0.1], "remarks": remarks},
+        {"id": 2, "step_weights": [0.9, 0.1], "remarks": []},
+        {"id": 3, "step_weights": [0.9, 0.1], "remarks": remarks[:1]},
+    ]
+    legs = {"activity": "bodyweight_squat", "faults": [{"name": "depth", "region": "legs"}]}
+    true = [
+        {"id": 1, "step_errors": [False, False], **legs},
+        {"id": 2, "step_errors": [True, False], **legs},
+        {"id": 3, "step_errors": [False, True], **legs},
+    ]
+    data = read_aligned(write(tmp_path / "p", said), write(tmp_path / "r", true))
+    result = score_files(data)
+    assert (result["error_recall"], result["error_recall_n"]) == (0.5, 2)
+    assert (result["hallucination_rate_n"], result["hallucination_rate_clips"]) == (3, 2)
+    rows = [row["scores"] for row in result["samples"]]
+    assert [row["error_recall"] for row in rows] == [None, 1.0, 0.0]
+    assert [row["hallucination_rate"] for row in rows] == [0.5, None, 0.0]
+
+
+def test_the_floor_of_poses_covers_clips_of_unequal_length_and_those_without_a_prediction(
+    tmp_path: Path,
+) -> None:
+    said, true = [], []
+    for i, frames in enumerate((18, 20, 31, 16)):
+        joints = np.random.default_rng(i).normal(0, 0.2, (frames, 17, 3)).astype(np.float32)
+        seen = np.ones((frames, 17), np.float32)
+        write_pose(tmp_path / f"{i}.npz", PoseSequence(joints, seen, 30.0))
+        said.append({"id": i, "pose": f"{i}.npz"} if i < 3 else {"id": i})
+        true.append({"id": i, "pose": f"{i}.npz", "activity": "squat" if i else "throw"})
+    data = read_aligned(write(tmp_path / "p", said), write(tmp_path / "r", true))
+    result = score_files(data)
+    assert result["counts"] == {"asked": 4, "done": 3}
+    for name in ("pa_mpjpe", "mpjpe", "velocity_error"):
+        assert result[f"{name}_n"] == 3 and result[name] < 1e-3 < 100 < result[f"{name}_shuffled"]
+
+
+def test_a_motion_is_brought_to_another_length_linearly() -> None:
+    ramp = np.arange(4.0)[:, None, None] * np.ones((17, 3))
+    assert np.array(in_step(ramp.tolist(), 7))[:, 0, 0].tolist() == [0, 0.5, 1, 1.5, 2, 2.5, 3]
+    assert np.array(in_step(ramp.tolist(), 2))[:, 0, 0].tolist() == [0, 3]
+    assert np.array(in_step(ramp[:1].tolist(), 3))[:, 0, 0].tolist() == [0, 0, 0]
+
+
+def test_scores_that_are_means_or_medians_of_clips_have_intervals_over_clusters(
+    files: tuple[Path, Path],
+) -> None:
+    data = read_aligned(*files)
+    settings = {"recall_at_k": {"k": 2}}
+    result = score_files(data, settings=settings)
+    bounds = result["intervals"]
+    assert set(bounds) == {
+        "accuracy", "mae", "recall_at_k", "median_rank", "pa_mpjpe", "mpjpe", "velocity_error",
+        "bone_length_drift", "format_compliance", "error_recall",
+    }  # fmt: skip
+    for name, (low, high) in bounds.items():
+        assert low <= result[name] <= high
+    ranks = np.array([row["scores"]["median_rank"] for row in result["samples"]])
+    wanted = bootstrap(ranks, range(N), lambda drawn: float(np.median(drawn)))
+    assert bounds["median_rank"] == [wanted.low, wanted.high] != [ranks.mean()] * 2
+    for row in data.references:
+        row["cluster"] = int(row["id"]) % 2
+    halves = score_files(data, metrics=["accuracy"])["intervals"]["accuracy"]
+    assert halves == [pytest.approx(2 / 3), 1.0]  # one of the two has the clip that was not judged
+    for row in data.references:
+        row["cluster"] = "all"
+    assert score_files(data, metrics=["accuracy"])["intervals"] == {}
 
 
 def test_the_command_prints_a_row_for_every_metric(

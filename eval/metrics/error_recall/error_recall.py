@@ -14,7 +14,8 @@ class ErrorRecall(base.PoiseMetric):
     """Share of a clip's error steps among as many steps with most weight, mean over clips, 0 to 1.
 
     Predictions are the weights of a clip's steps, references whether each is an error. Clips
-    without an error step are left out and counted; `error_recall_chance` is that of random steps.
+    without an error step are left out (null in the per-sample scores) and counted: `error_recall_n`
+    are those with one; `error_recall_chance` is that of random steps.
     """
 
     PREDICTIONS = Sequence(Value("float64"))
@@ -22,7 +23,7 @@ class ErrorRecall(base.PoiseMetric):
     SOURCE = "Sparse Skill Extractor, section 3.1"
 
     def _compute(self, predictions: Any, references: Any) -> dict[str, Any]:
-        rows = []
+        rows, recalls = [], []
         for i, (weights, errors) in enumerate(zip(predictions, references, strict=True)):
             if len(weights) != len(errors):
                 raise PoiseError(
@@ -30,14 +31,17 @@ class ErrorRecall(base.PoiseMetric):
                     got=f"{len(weights)} weights and {len(errors)} steps",
                     expected="as many of both",
                 )
-            if any(errors):
-                rows.append((np.asarray(weights, dtype=np.float64), np.asarray(errors, dtype=bool)))
+            wrong = np.asarray(errors, dtype=bool)
+            known = wrong.any()
+            recalls.append(error_recall(np.asarray(weights, np.float64), wrong) if known else None)
+            if known:
+                rows.append(wrong)
         if not rows:
             raise PoiseError("no error recall", got="no clip with an error step")
-        result = base.mean_result("error_recall", [error_recall(w, e) for w, e in rows])
-        chance = [chance_recall(e, np.ones_like(e)) for _, e in rows]
-        return result | {
-            "error_recall_chance": float(np.mean(chance)),
+        return {
+            "error_recall": float(np.mean([found for found in recalls if found is not None])),
+            "error_recall_per_sample": recalls,
+            "error_recall_chance": float(np.mean([chance_recall(e, e | True) for e in rows])),
             "error_recall_n": len(rows),
             "error_recall_left_out": len(predictions) - len(rows),
         }

@@ -13,6 +13,7 @@ WORD = Value("string")
 class HallucinationRate(base.PoiseMetric):
     """Share of all remarks that the truth contradicts, 0 to 1, lower is better; null without one.
 
+    `hallucination_rate_n` counts the remarks, `hallucination_rate_clips` the clips with one.
     Predictions are lists of remarks {region, polarity, text}; a reference is {activity, faults},
     the faults a list of {name, region}.
     """
@@ -30,6 +31,7 @@ class HallucinationRate(base.PoiseMetric):
         total = sum(n for _, n in counts)
         return {
             "hallucination_rate": sum(bad for bad, _ in counts) / total if total else None,
-            "hallucination_rate_remarks": total,
+            "hallucination_rate_n": total,
+            "hallucination_rate_clips": sum(n > 0 for _, n in counts),
             "hallucination_rate_per_sample": [bad / n if n else None for bad, n in counts],
         }

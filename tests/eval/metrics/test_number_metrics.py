@@ -85,6 +85,7 @@ def test_error_recall_leaves_out_clips_without_errors() -> None:
     assert found["error_recall"] == 0.5
     assert found["error_recall_chance"] == 0.5
     assert (found["error_recall_n"], found["error_recall_left_out"]) == (1, 1)
+    assert found["error_recall_per_sample"] == [0.5, None]
     with pytest.raises(PoiseError, match="3 weights and 2 steps"):
         load("error_recall").compute(predictions=[[1, 2, 3]], references=[[True, False]])
 
@@ -96,6 +97,7 @@ def test_hallucinations_are_remarks_that_the_faults_contradict() -> None:
     )
     assert found["hallucination_rate"] == pytest.approx(1 / 3)
     assert found["hallucination_rate_per_sample"] == [0.0, 0.5, None]
+    assert (found["hallucination_rate_n"], found["hallucination_rate_clips"]) == (3, 2)
 
 
 def test_clips_that_are_not_judged_count_against_accuracy_and_error() -> None:
