@@ -70,6 +70,11 @@ class EngineThread:
         self._thread = Thread(target=self._work, name="engine", daemon=True)
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether the engine still answers."""
+        return self._thread.is_alive() and not self._closed
+
     async def stream(
         self, prompt: Prompt, options: GenerationOptions
     ) -> AsyncGenerator[Piece, None]:

@@ -6,6 +6,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from assistant.engine.base import EngineStopped
 from assistant.errors import PoiseError
 
 
@@ -61,6 +62,9 @@ def as_api_error(fault: BaseException) -> ApiError:
     """What a client may know of a fault: a user's mistake in full, a fault of ours by name only."""
     if isinstance(fault, ApiError):
         return fault
+    if isinstance(fault, EngineStopped):
+        # Whoever watches /health starts the server anew; what went wrong is in its log.
+        return ApiError(503, "the engine has stopped", "engine_stopped", retry_after=60)
     if isinstance(fault, PoiseError):
         return ApiError(400, str(fault), "clip_unusable")
     if isinstance(fault, TimeoutError):

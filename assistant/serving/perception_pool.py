@@ -63,11 +63,14 @@ class _Worker:
         """Look at one clip (blocking).
 
         Raises:
-            ApiError: it cannot be used, took too long, or the worker died of it.
+            ApiError: it cannot be used, took too long, the worker died of it or does not start.
         """
         if self._closed:
             raise ApiError(503, "the server is stopping", "stopping")
-        self.start()
+        try:
+            self.start()
+        except PoiseError as fault:  # no fault of the clip
+            raise ApiError(503, str(fault), "perception_stopped", retry_after=60) from fault
         assert self._pipe is not None
         began = monotonic()
         try:

@@ -118,8 +118,11 @@ def _add_routes(app: FastAPI) -> None:
 
 async def health(request: Request) -> JSONResponse:
     """Whether the server takes requests; needs no key."""
-    if _service(request).stopping:
+    service = _service(request)
+    if service.stopping:
         return JSONResponse({"status": "stopping"}, 503)
+    if not service.line.alive:
+        return JSONResponse({"status": "the engine has stopped"}, 503)
     return JSONResponse({"status": "ok"})
 
 

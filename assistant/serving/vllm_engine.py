@@ -233,6 +233,11 @@ class VllmEngine:
         """Requests that wait or run."""
         return self._loop.unfinished
 
+    @property
+    def alive(self) -> bool:
+        """False once a step has failed or the engine is closed."""
+        return self._loop.alive
+
     def close(self) -> None:
         """End the engine's thread; what is unfinished fails."""
         self._loop.close()

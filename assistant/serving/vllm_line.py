@@ -26,6 +26,11 @@ class VllmLine:
         self._engine = engine
         self._metrics = metrics
 
+    @property
+    def alive(self) -> bool:
+        """Whether the engine still answers."""
+        return self._engine.alive
+
     async def stream(
         self, prompt: Prompt, options: GenerationOptions
     ) -> AsyncGenerator[Piece, None]:

@@ -7,6 +7,8 @@ fails alone; a fault of a step fails all that wait, and every later request is t
 
 import atexit
 import itertools
+import sys
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -20,6 +22,7 @@ from vllm.lora.request import LoRARequest
 from vllm.outputs import RequestOutput
 from vllm.v1.engine.llm_engine import LLMEngine
 
+from assistant.engine.base import EngineStopped
 from assistant.errors import PoiseError
 
 
@@ -92,6 +95,11 @@ class EngineLoop:
         """Requests that wait or run."""
         return len(self._running)
 
+    @property
+    def alive(self) -> bool:
+        """Whether requests are still answered."""
+        return self._fault is None and self._engine is not None
+
     def submit(self, request: Request) -> "Future[RequestOutput]":
         """Queue a request; its future is returned."""
         self._put(lambda: self._add(request))
@@ -125,7 +133,7 @@ class EngineLoop:
 
     def _alive(self) -> LLMEngine:
         if self._fault is not None or self._engine is None:
-            raise PoiseError(
+            raise EngineStopped(
                 "the vLLM engine has stopped",
                 got="closed" if self._fault is None else f"{self._fault!r}",
                 remedy="start it again",
@@ -200,6 +208,7 @@ class EngineLoop:
                     if output.finished:
                         del self._running[output.request_id]
         except Exception as fault:
+            traceback.print_exc(file=sys.stderr)
             self._fault = fault
             self._fail_all()
 
@@ -207,6 +216,6 @@ class EngineLoop:
         for request in self._running.values():
             try:
                 self._alive()
-            except PoiseError as told:
+            except EngineStopped as told:
                 request.fail(told)
         self._running.clear()

@@ -9,6 +9,7 @@ import pytest
 
 from assistant.checkpoint import Checkpoint
 from assistant.coach_result import Judged
+from assistant.serving import perception_pool
 from assistant.serving.errors import ApiError
 from assistant.serving.metrics import Metrics
 from assistant.serving.perception_pool import PerceptionPool
@@ -50,3 +51,21 @@ def test_a_worker_that_hangs_or_dies_is_replaced(tmp_path: Path) -> None:
             await asyncio.to_thread(pool.close)
 
     asyncio.run(asyncio.wait_for(run(), 550))
+
+
+def test_a_worker_that_does_not_start_is_no_fault_of_the_clip(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(perception_pool, "work", print)  # a process that ends before it is ready
+
+    async def run() -> None:
+        pool = PerceptionPool(tmp_path, ServeSettings(workers=1), Metrics())
+        pool.start_lazily()
+        try:
+            await pool.start()
+            with pytest.raises(ApiError, match="a perception worker did not start") as caught:
+                await pool.see(POSE)
+            assert (caught.value.status, caught.value.code) == (503, "perception_stopped")
+            assert "Retry-After" in caught.value.headers
+        finally:
+            await asyncio.to_thread(pool.close)
+
+    asyncio.run(asyncio.wait_for(run(), 300))

@@ -12,7 +12,9 @@ import openai
 import pytest
 
 from assistant.coach import Coach
+from assistant.engine.base import EngineStopped
 from assistant.errors import PoiseError
+from assistant.serving.errors import as_api_error
 from assistant.serving.server import create_app
 from assistant.serving.settings import ServeSettings
 
@@ -82,6 +84,21 @@ def test_no_route_of_the_app_was_forgotten(keyed) -> None:
 
 def test_health_needs_no_key(keyed) -> None:
     assert keyed.http.get("/health").json() == {"status": "ok"}
+
+
+def test_health_tells_of_an_engine_that_has_stopped(coach: Coach) -> None:
+    with running(coach, ServeSettings(port=0), workers=False) as started:
+        assert started.http.get("/health").status_code == 200
+        started.service.line.close()
+        answer = started.http.get("/health")
+    assert answer.status_code == 503 and answer.json() == {"status": "the engine has stopped"}
+
+
+def test_a_stopped_engine_is_no_fault_of_the_request() -> None:
+    told = as_api_error(EngineStopped("the engine has stopped", got="a fault of step 7"))
+    assert (told.status, told.code) == (503, "engine_stopped")
+    assert told.body()["error"]["type"] == "server_error" and "step 7" not in str(told)
+    assert "Retry-After" in told.headers
 
 
 def test_either_key_opens_and_neither_sees_the_others_files(keyed) -> None:

@@ -228,3 +228,27 @@ def test_fifty_clips_token_for_token(by_vllm, coach: Coach, many: list[Judged]) 
 
 def tokens(answers: Sequence[Generation]) -> list[list[int]]:
     return [answer.token_ids for answer in answers]
+
+
+def test_a_step_that_fails_is_told_as_the_servers_fault(
+    by_vllm, clip_paths: list[Path], monkeypatch
+) -> None:
+    """The last of this file: it ends the engine."""
+    from vllm.v1.engine.llm_engine import LLMEngine
+
+    with clip_paths[0].open("rb") as file:
+        part = file_part(by_vllm.openai.files.create(file=file, purpose="user_data").id)
+
+    def fails(_: Any) -> None:
+        raise RuntimeError("a kernel of step 7")
+
+    monkeypatch.setattr(LLMEngine, "step", fails)
+    for _ in range(2):  # who waited, and who comes later
+        with pytest.raises(openai.InternalServerError) as caught:
+            by_vllm.openai.chat.completions.create(
+                model=by_vllm.service.models[0],
+                messages=about(part, "a", "What should I fix first?"),
+            )
+        assert caught.value.status_code == 503 and caught.value.code == "engine_stopped"
+        assert "step 7" not in str(caught.value)
+    assert by_vllm.http.get("/health").status_code == 503
