@@ -21,6 +21,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Event
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -63,6 +64,27 @@ class Counters:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     written_tokens: int = 0
+
+
+class _Asked:
+    """Requests of one likelihood, which another thread may give up at any time."""
+
+    def __init__(self) -> None:
+        self._futures: list[Future[RequestOutput]] = []
+        self._left = Event()
+
+    def add(self, futures: "list[Future[RequestOutput]]") -> "list[Future[RequestOutput]]":
+        """The same requests; given up here where it was too early for `give_up` to see them."""
+        self._futures += futures
+        if self._left.is_set():
+            self.give_up()
+        return futures
+
+    def give_up(self) -> None:
+        """Free the places of what was asked, and of what will be."""
+        self._left.set()
+        for future in list(self._futures):
+            future.cancel()
 
 
 def require_vllm() -> None:
@@ -352,13 +374,18 @@ class VllmEngine:
         Raises:
             PoiseError: a continuation without any token.
         """
+        return self._score(prompt, continuations, _Asked())
+
+    def _score(
+        self, prompt: Prompt, continuations: Sequence[Sequence[int] | str], asked: _Asked
+    ) -> tuple[np.ndarray, np.ndarray]:
         token_ids, counted = scored_ids(prompt, continuations, self.config, self.processor)
         if not token_ids:
             return np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.int64)
         start = self._encode(prompt, more=max(map(len, token_ids)) + 1)
         places = [[len(start) + i for i, kept in enumerate(mask) if kept] for mask in counted]
         requests = [self._score_request(prompt, start + ids) for ids in token_ids]
-        outputs = self._wait(self._submit_all(requests))
+        outputs = self._wait(asked.add(self._submit_all(requests)))
         # A row is computed from the position before its token; rows of cached positions are not
         # filled by vLLM. Those few requests are done again without the cache.
         again = [
@@ -369,7 +396,8 @@ class VllmEngine:
         requests = [
             self._score_request(prompt, start + token_ids[i], read_cache=False) for i in again
         ]
-        for i, output in zip(again, self._wait(self._submit_all(requests)), strict=True):
+        redone = self._wait(asked.add(self._submit_all(requests)))
+        for i, output in zip(again, redone, strict=True):
             outputs[i] = output
         sums = [
             sum(_row(output, place) for place in where)
@@ -380,8 +408,12 @@ class VllmEngine:
     async def ascore(
         self, prompt: Prompt, continuations: Sequence[Sequence[int] | str]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """`score` for an event loop."""
-        return await asyncio.to_thread(self.score, prompt, continuations)
+        """`score` for an event loop; cancelling it frees the places of its requests."""
+        asked = _Asked()
+        try:
+            return await asyncio.to_thread(self._score, prompt, continuations, asked)
+        finally:
+            asked.give_up()
 
     def _encode(self, prompt: Prompt, more: int) -> list[int]:
         """Token ids of a prompt, with exactly as many placeholders as its features have rows.

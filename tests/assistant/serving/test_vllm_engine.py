@@ -3,7 +3,9 @@
 `test_vllm_server.py` compares them on 50 clips with the shipped checkpoint.
 """
 
+import asyncio
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -173,6 +175,40 @@ def test_the_label_is_one_of_the_choices(
         assert [a.token_ids for a in found] == [a.token_ids for a in wanted]
     free = by_vllm.generate(mixed, GenerationOptions(max_new_tokens=8))
     assert not {" " + answer.text.strip() for answer in free} & set(choices)
+
+
+def test_who_leaves_a_likelihood_frees_its_places(by_vllm, make_inputs, monkeypatch) -> None:
+    """Each step takes a second more, so that nobody can be too late to leave."""
+    from vllm.v1.engine.llm_engine import LLMEngine
+
+    step, steps = LLMEngine.step, 0
+
+    def slow(self: LLMEngine) -> Any:
+        nonlocal steps
+        time.sleep(1.0)
+        steps += 1
+        return step(self)
+
+    monkeypatch.setattr(LLMEngine, "step", slow)
+    prompt, many = label_prompt(make_inputs(0)), [f" word {i}" for i in range(1000)]
+
+    async def leave() -> None:
+        asked = asyncio.create_task(by_vllm.ascore(prompt, many))
+        while not steps:
+            await asyncio.sleep(0.02)
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        until = time.monotonic() + 20
+        while by_vllm.unfinished and time.monotonic() < until:
+            await asyncio.sleep(0.02)
+
+    asyncio.run(leave())
+    assert by_vllm.unfinished == 0
+    assert steps < len(many) // 64  # which the running batch would need for all of them
+    monkeypatch.setattr(LLMEngine, "step", step)
+    sums, _ = by_vllm.score(prompt, label_continuations())
+    assert np.isfinite(sums).all()
 
 
 def shared_start(*prompts: list[int]) -> int:
