@@ -11,7 +11,7 @@ from eval import controls_published as published
 from eval.proficiency_controls import CONTROLS, FLOORS, KEYS, LADDER, LEAVE_ONE_OUT, OVERALL, Row
 from eval.sparse_skill_controls import FIGURES, VARIANTS
 from eval.sparse_skill_controls import FLOORS as SPARSE_SKILL_FLOORS
-from eval.tables import number
+from eval.tables import number, p_text
 from prompts.vocabulary import LEVELS
 
 RESULT = Path("docs/results/proficiency_controls.json")
@@ -48,7 +48,7 @@ def _tests(row: Mapping[str, Any] | None) -> list[str]:
     cells = []
     for key, digits in (("accuracy", 3), ("mae", 3)):
         test = against[key]
-        cells.append(f"{test['difference']:+.{digits}f} (p {test['p_value']:.2f})")
+        cells.append(f"{test['difference']:+.{digits}f} (p {p_text(test['p_value'], '.2f')})")
     return [f"{against['row'][:1] if against['row'][0].isdigit() else against['row']}: {cells[0]}",
             cells[1]]  # fmt: skip
 
@@ -130,9 +130,9 @@ def agreement_table(result: Mapping[str, Any]) -> str:
     return markdown(["step", "accuracy here", "in the paper", "reading"], lines)
 
 
-def verdict(test: Mapping[str, float], theirs: float) -> str:
-    """In words; a difference whose interval holds 0 decides nothing."""
-    if test["low"] <= 0 <= test["high"]:
+def verdict(test: Mapping[str, Any], theirs: float) -> str:
+    """In words; a difference whose interval holds 0, or is not known, decides nothing."""
+    if test["low"] is None or test["low"] <= 0 <= test["high"]:
         return "not decided here"
     if theirs == 0 or abs(theirs) < 5e-4:
         return "differs here, not in the paper"

@@ -21,7 +21,7 @@ from eval.agreement import ordinal_alpha
 from eval.humans import FORMAT, SCALE
 from eval.score_files import file_sha256
 from eval.statistics import bootstrap, paired_bootstrap
-from eval.tables import number, with_interval
+from eval.tables import p_text, with_interval
 
 # question: [raters, samples, systems], NaN where not rated.
 Ratings = Mapping[str, np.ndarray]
@@ -134,8 +134,8 @@ def table(result: Mapping[str, Any]) -> str:
             [
                 f"{test['a']} - {test['b']}",
                 with_interval(test["difference"], [test["low"], test["high"]], 2),
-                number(test["p_value"]),
-                number(test["p_holm"]),
+                p_text(test["p_value"], ".3f"),
+                p_text(test["p_holm"], ".3f"),
                 str(test["n"]),
             ]
             for test in found["tests"]
@@ -196,8 +196,11 @@ def _tests(
             continue
         test = paired_bootstrap(first, second, [clusters[row] for row in rows], seed=seed)
         found.append({"a": systems[a], "b": systems[b]} | asdict(test))
-    adjusted = holm([test["p_value"] for test in found])
-    return [test | {"p_holm": p} for test, p in zip(found, adjusted, strict=True)]
+    known = [test["p_value"] for test in found if test["p_value"] is not None]
+    adjusted = iter(holm(known))
+    return [
+        test | {"p_holm": None if test["p_value"] is None else next(adjusted)} for test in found
+    ]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -31,16 +31,17 @@ class PairedTest:
 
     Attributes:
         difference: mean of a - b.
-        low, high: 95% bootstrap interval of the difference, performers drawn.
-        p_value: two-sided.
+        low, high: 95% bootstrap interval of the difference, performers drawn; None for a single
+            performer, since nothing then says how much performers differ.
+        p_value: two-sided; None where nothing can be said.
         n: pairs.
         test: its name, as printed in tables.
     """
 
     difference: float
-    low: float
-    high: float
-    p_value: float
+    low: float | None
+    high: float | None
+    p_value: float | None
     n: int
     test: str
 
@@ -102,10 +103,15 @@ def paired_bootstrap(
     """Is the mean of a - b different from 0? Performers are drawn with replacement.
 
     Two-sided p: twice the smaller share of draws on either side of 0, each counted with one draw
-    added, so that it is never 0.
+    added, so that it is never 0; and never below 2^(1 - k) of k performers, the least that a test
+    by flipping the signs of their differences can reach. Of one performer nothing can be said:
+    interval and p are None.
     """
     difference = _differences(a, b, clusters)
     groups = cluster_rows(clusters)
+    mean, n, name = float(difference.mean()), len(difference), "paired bootstrap over performers"
+    if len(groups) < 2:
+        return PairedTest(mean, None, None, None, n, name)
     sums = np.array([difference[g].sum() for g in groups])
     sizes = np.array([len(g) for g in groups])
     rng = np.random.default_rng(seed)
@@ -113,21 +119,16 @@ def paired_bootstrap(
     means = sums[picked].sum(axis=1) / sizes[picked].sum(axis=1)
     tails = [(np.sum(means <= 0) + 1) / (draws + 1), (np.sum(means >= 0) + 1) / (draws + 1)]
     low, high = np.quantile(means, [0.025, 0.975])
-    return PairedTest(
-        float(difference.mean()),
-        float(low),
-        float(high),
-        float(min(1.0, 2 * min(tails))),
-        len(difference),
-        "paired bootstrap over performers",
-    )
+    least = 2.0 ** (1 - len(groups))
+    p_value = float(min(1.0, max(least, 2 * min(tails))))
+    return PairedTest(mean, float(low), float(high), p_value, n, name)
 
 
 def mcnemar(a: np.ndarray, b: np.ndarray, clusters: Sequence[Hashable]) -> PairedTest:
     """Exact McNemar test of two classifiers' right (1) and wrong (0) answers on the same clips.
 
-    p is the two-sided binomial probability of the discordant pairs under 1/2; the interval of the
-    difference in accuracy draws performers.
+    p is the two-sided binomial probability of the discordant pairs under 1/2, every clip counted by
+    itself; the interval of the difference in accuracy draws performers.
     """
     difference = _differences(a, b, clusters)
     wins, losses = int(np.sum(difference > 0)), int(np.sum(difference < 0))

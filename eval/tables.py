@@ -6,6 +6,7 @@ from typing import Any
 from assistant.markdown import markdown
 
 NOT_RUN = "not run"
+NOT_KNOWN = "not known"  # of a single performer nothing can be said about others
 
 
 def number(value: Any, digits: int = 3) -> str:
@@ -17,12 +18,19 @@ def number(value: Any, digits: int = 3) -> str:
     return f"{value:.{digits}f}"
 
 
-def with_interval(value: Any, interval: Sequence[float] | None, digits: int = 3) -> str:
-    """`0.812 [0.77, 0.85]`, the interval where there is one."""
+def with_interval(value: Any, interval: Sequence[float | None] | None, digits: int = 3) -> str:
+    """`0.812 [0.77, 0.85]`, the interval where there is one, NOT_KNOWN for bounds of None."""
     if value is None or interval is None:
         return number(value, digits)
+    if None in interval:
+        return f"{number(value, digits)} [{NOT_KNOWN}]"
     low, high = (number(bound, digits) for bound in interval)
     return f"{number(value, digits)} [{low}, {high}]"
+
+
+def p_text(p_value: float | None, form: str = ".4f") -> str:
+    """A test's p as printed; None where nothing can be said."""
+    return NOT_KNOWN if p_value is None else f"{p_value:{form}}"
 
 
 # (what, key, unit digits, what stands beside it as (name, key))
@@ -144,7 +152,7 @@ def tests_table(tests: Mapping[str, Any], names: Sequence[str]) -> str:
             continue
         test, digits = tests[name], 1 if "_mm" in name else 3
         value = with_interval(test["difference"], (test["low"], test["high"]), digits)
-        p = f"{test['p_value']:.2g}"
+        p = p_text(test["p_value"], ".2g")
         rows.append([name.replace("_", " "), value, p, str(test["n"]), test["test"]])
     return markdown(["difference", "mean [95%]", "p", "n", "test"], rows)
 
@@ -352,6 +360,6 @@ def compare_table(result: Mapping[str, Any]) -> str:
             rows.append(
                 [key, number(found["a"], 4), number(found["b"], 4)]
                 + [with_interval(test["difference"], interval, 4)]
-                + [number(test["p_value"], 4), number(test["n"]), test["test"]]
+                + [p_text(test["p_value"]), number(test["n"]), test["test"]]
             )
     return markdown(["score", "A", "B", "A - B [95%]", "p", "n", "test"], rows)

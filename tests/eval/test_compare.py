@@ -12,6 +12,7 @@ from assistant.cli import main
 from assistant.errors import PoiseError
 from eval.compare import compare, read_result
 from eval.statistics import paired_t
+from eval.tables import compare_table
 
 
 def result(right: list[float], score: list[float | None], **more: Any) -> dict[str, Any]:
@@ -51,6 +52,18 @@ def test_the_t_test_is_over_performers_where_there_are_fewer() -> None:
     assert paired_t(a, a - 1, [0, 1, 2, 3]).p_value == 0.0
     with pytest.raises(PoiseError, match="no paired t test; got: 1 performer"):
         paired_t(a, b, ["x"] * 4)
+
+
+def test_one_performer_gives_neither_interval_nor_p_and_strict_json() -> None:
+    one, two = result([1, 0], [0.5, 0.75]), result([0, 0], [0.25, 0.25])
+    for row in (*one["samples"], *two["samples"]):
+        row["cluster"] = "p"
+    found = compare(one, two)
+    (drawn,) = json.loads(json.dumps(found, allow_nan=False))["scores"]["meteor"]["tests"]
+    assert drawn["difference"] == 0.375
+    assert drawn["low"] is drawn["high"] is drawn["p_value"] is None
+    (line,) = [row for row in compare_table(found).splitlines() if row.startswith("| meteor")]
+    assert "0.3750 [not known] | not known | 2" in line
 
 
 def test_missing_scores_are_left_out_and_counted() -> None:

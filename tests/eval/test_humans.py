@@ -13,7 +13,7 @@ from assistant.clip import PoseSequence
 from assistant.errors import PoiseError
 from assistant.pose.read import write_pose
 from eval.humans import FLOOR, QUESTIONS, make_key, read_study, sheet_order
-from eval.humans_import import holm, summarise
+from eval.humans_import import _tests, holm, summarise
 from eval.humans_sheet import render_sheets
 
 N = 8
@@ -277,6 +277,13 @@ def test_a_name_that_raters_would_read_is_told(files, tmp_path, capsys):
 def test_holm_by_hand():
     assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
     assert holm([0.9, 0.5]) == [1.0, 1.0]
+
+
+def test_one_clip_alone_gives_no_p():
+    ratings = np.array([[[4.0, 2.0]], [[3.0, 2.0]]])  # [raters, samples, systems]
+    (found,) = _tests(ratings, ["A", "B"], ["clip"], seed=0)
+    assert found["difference"] == 1.5
+    assert found["low"] is found["p_value"] is found["p_holm"] is None
 
 
 def test_every_question_names_all_four_steps():

@@ -77,6 +77,28 @@ def test_paired_bootstrap_agrees_with_the_t_test_on_independent_pairs() -> None:
         assert (ours.low > 0 or ours.high < 0) == (ours.p_value < 0.05)
 
 
+def test_few_performers_cannot_give_a_small_p() -> None:
+    a, b = np.arange(12.0) + 5, np.arange(12.0)
+    for performers in (2, 3, 4, 6, 12):
+        found = s.paired_bootstrap(a, b, [i % performers for i in range(12)])
+        assert found.p_value == pytest.approx(max(2 ** (1 - performers), 2 / 2001))
+        # What flipping the signs of all performers' differences says at best.
+        means = np.full(performers, 5.0)
+        flips = stats.permutation_test((means,), np.mean, permutation_type="samples",
+                                       vectorized=True, n_resamples=np.inf)  # fmt: skip
+        assert found.p_value >= min(flips.pvalue, 1.0) - 1e-12
+
+
+def test_of_one_performer_nothing_can_be_said() -> None:
+    a, b = np.array([1.0, 1.0, 1.0, 0.0]), np.zeros(4)
+    found = s.paired_bootstrap(a, b, ["one"] * 4)
+    assert (found.difference, found.n) == (0.75, 4)
+    assert found.low is found.high is found.p_value is None
+    exact = s.mcnemar(a, b, ["one"] * 4)
+    assert exact.low is exact.high is None
+    assert exact.p_value == pytest.approx(0.25)  # of clips, three of three
+
+
 def test_paired_bootstrap_needs_pairs() -> None:
     with pytest.raises(PoiseError, match="no pairs"):
         s.paired_bootstrap(np.zeros(3), np.zeros(4), list("abc"))
