@@ -29,7 +29,10 @@ NAME: Final = "demonstrations"
 FOLDER: Final = f"{NAME}.lance"
 # From so many rows on vectors are searched by an index; fewer are compared one by one.
 INDEX_FROM: Final = 50_000
-PROBES: Final = 20
+# So many of the index's partitions are searched always, the others while fewer than asked for were
+# found (0: no bound), so that narrow conditions lose nothing.
+LEAST_PROBES: Final = 20
+MOST_PROBES: Final = 0
 ROWS_A_BATCH: Final = 1024
 # Every commit adds a file; so many are joined into one.
 MOST_FILES: Final = 64
@@ -182,12 +185,18 @@ class DemoStore(Library):
 
     def nearest(self, window: np.ndarray, choice: Choice, limit: int) -> list[Demonstration]:
         """As `Library.nearest`; the conditions hold before the nearest are taken."""
+        wanted = embed(window)
         with _faults(self.folder, "read"):
-            query = self._table.search(embed(window), vector_column_name="vector")
-            query = query.distance_type("l2").nprobes(PROBES)
+            query = self._table.search(wanted, vector_column_name="vector")
+            query = query.distance_type("l2")
+            query = query.minimum_nprobes(LEAST_PROBES).maximum_nprobes(MOST_PROBES)
             if (condition := choice.sql()) is not None:
                 query = query.where(condition, prefilter=True)
-            found = query.select([*_columns(), "_distance"]).limit(limit).to_arrow().to_pylist()
+            columns = [*_columns(), "vector", "_distance"]
+            found = query.select(columns).limit(limit).to_arrow().to_pylist()
+        # Where a condition leaves fewer rows than `limit`, the index gives those outside the
+        # partitions it has searched without their distance (as infinite), in no order.
+        found.sort(key=lambda row: float(np.square(np.float32(row["vector"]) - wanted).sum()))
         return [_item(row) for row in found]
 
     def add(self, items: Sequence[Demonstration]) -> None:
@@ -206,8 +215,7 @@ class DemoStore(Library):
                     got=taken[0],
                     remedy="choose another span or --id, or take it out: `poise demos remove`",
                 )
-            for batch in _batches(items, self._table.schema):
-                self._table.add(batch)
+            self._table.add(_stream(items, self._table.schema))  # the whole stream is one commit
             self._tidy()
 
     def remove(self, names: Sequence[str]) -> None:
@@ -364,6 +372,13 @@ def _batches(items: Iterable[Demonstration], schema: Any) -> Iterator[Any]:
         for row, vector in zip(rows, vectors, strict=True):
             row["vector"] = vector
         yield pa.RecordBatch.from_pylist(rows, schema=schema)
+
+
+def _stream(items: Iterable[Demonstration], schema: Any) -> Any:
+    """The batches as one reader, which the store takes in one commit."""
+    import pyarrow as pa
+
+    return pa.RecordBatchReader.from_batches(schema, _batches(items, schema))
 
 
 def _row(item: Demonstration) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 
 from assistant.demos.choice import Choice
 from assistant.demos.library import Demonstration, Library
-from assistant.demos.store import FOLDER, DemoStore, is_store, open_library
+from assistant.demos.store import FOLDER, ROWS_A_BATCH, DemoStore, is_store, open_library
 from assistant.errors import PoiseError
 
 # Adds items of its own names, one commit each, until it has added all of them or is killed.
@@ -82,6 +82,46 @@ def test_a_name_is_given_once(library: Library, store: DemoStore) -> None:
         with pytest.raises(PoiseError, match="already; got: " + name):
             store.add(items)
     assert names(store) == names(library)  # none of the refused calls left anything
+
+
+def many(library: Library, count: int) -> list[Demonstration]:
+    """Random motions, every hundredth under a licence of its own."""
+    rng = np.random.default_rng(0)
+    return [
+        replace(
+            library.items[0], demonstration_id=f"many-{i}", licence="rare" if i % 100 == 0 else "x",
+            joints=rng.normal(0, 0.5, (30, 17, 3)).astype(np.float32),
+        )
+        for i in range(count)
+    ]  # fmt: skip
+
+
+def test_an_addition_of_several_batches_is_one_commit(library: Library, store: DemoStore) -> None:
+    items = many(library, ROWS_A_BATCH + 10)
+    before = store._table.version
+    with pytest.raises(PoiseError, match="cannot write the library"):  # damaged in the second batch
+        store.add([*items[:-1], replace(items[-1], codes=None)])  # type: ignore[arg-type]
+    assert (store._table.version, len(DemoStore.open(store.folder))) == (before, 6)
+    store.add(items)  # no name of the failed attempt is taken
+    assert (store._table.version, len(DemoStore.open(store.folder))) == (before + 1, 6 + len(items))
+
+
+def test_a_rare_condition_finds_all_that_a_full_scan_finds(
+    library: Library, tmp_path: Path
+) -> None:
+    """The index alone would look into 20 of 60 partitions."""
+    from lancedb.index import IvfFlat
+
+    items, rare = many(library, 1500), Choice(licences=("rare",))
+    store = DemoStore.create(tmp_path / "own", "sha", items, index_from=1500)
+    (index,) = store._table.list_indices()
+    assert index.num_indexed_rows == 1500
+    # So few rows would give one partition.
+    store._table.create_index("vector", config=IvfFlat(distance_type="l2", num_partitions=60))
+    wanted = Library(items).nearest(items[5].window, rare, 20)
+    assert len(wanted) == 15
+    found = DemoStore.open(store.folder).nearest(items[5].window, rare, 20)
+    assert [item.demonstration_id for item in found] == [item.demonstration_id for item in wanted]
 
 
 def test_items_are_taken_out_or_nothing_is(library: Library, store: DemoStore) -> None:
