@@ -260,10 +260,17 @@ def _demonstrations(remarks: Sequence[Remark], ranked: Sequence[Ranked]) -> list
 
 
 def _correction(item: Judged, answer: Answer) -> dict[str, Any]:
+    """The correction's part of the feedback.
+
+    Bone-length drift and joint limits are those of the motion that is played and written, at the
+    clip's rate: the mean absolute deviation of all bones in all its frames from the learner's,
+    millimetres. The ten generated frames have the learner's bones exactly; the cubic between them
+    has not.
+    """
     corrected = answer.corrected
     fps = item.given.pose.fps
     dense = interpolate_correction(corrected, WINDOW_FPS, round(WINDOW_SECONDS * fps), fps)
-    beyond = joint_limit_counts(dense)  # of the motion that is played and written
+    beyond = joint_limit_counts(dense)
     return {
         "pose": None,
         "start": item.window.start,
@@ -272,9 +279,7 @@ def _correction(item: Judged, answer: Answer) -> dict[str, Any]:
         "level_before": LEVELS[int(answer.before.level_probabilities.argmax())],
         "level_after": LEVELS[int(answer.after.level_probabilities.argmax())],
         "pa_mpjpe_to_learner_mm": float(pa_mpjpe(corrected, item.window.joints).mean()),
-        "bone_length_drift_mm": float(
-            bone_length_drift_mm(corrected, bone_lengths(item.pose.joints))
-        ),
+        "bone_length_drift_mm": bone_length_drift_mm(dense, bone_lengths(item.pose.joints)),
         "joint_limit_violations": int(beyond.sum()),
         "joint_limit_frame_share": float((beyond > 0).mean()),
     }

@@ -16,6 +16,7 @@ from assistant.feedback import validate
 from assistant.perceive import perceive
 from assistant.perception import focus_window, turned
 from assistant.plain import describe
+from assistant.pose.bones import bone_length_drift_mm, bone_lengths
 from assistant.pose.normalise import NormalisedPose, normalise, rotate_yaw
 from assistant.proficiency.assess import recrop
 from assistant.skeleton import LEFT_ANKLE, LEFT_HIP, LEFT_SHOULDER, LEFT_WRIST, RIGHT_HIP
@@ -167,11 +168,16 @@ def test_demonstrations_are_ranked_and_say_what_they_show(
 
 
 def test_the_correction_keeps_the_learners_bones(stub_coach: Coach, clip: CoachInput) -> None:
-    record = stub_coach.coach(clip).feedback.to_json()
-    correction = record["correction"]
+    result = stub_coach.coach(clip)
+    correction = result.feedback.to_json()["correction"]
     assert correction["end"] - correction["start"] == pytest.approx(2.0)
     assert correction["fps"] == clip.pose.fps
-    assert correction["bone_length_drift_mm"] < 5
+    assert result.correction is not None and result.corrected is not None
+    bones = bone_lengths(clip.pose.joints)
+    played = bone_length_drift_mm(result.correction.joints, bones)
+    assert correction["bone_length_drift_mm"] == pytest.approx(played, rel=0.01)
+    # The frames that were written have the bones exactly, what is played between them has not.
+    assert bone_length_drift_mm(result.corrected, bones) < 0.01 < played < 5
     assert correction["level_before"] in LEVELS and correction["level_after"] in LEVELS
 
 

@@ -18,6 +18,7 @@ from assistant.coach_result import CoachInput
 from assistant.feedback import validate
 from assistant.perceive import perceive
 from assistant.perception import Perception
+from assistant.pose.bones import bone_length_drift_mm, bone_lengths
 from assistant.pose.read import read_pose
 from assistant.proficiency.streams import GAZE_FPS, Stream
 from prompts.vocabulary import LEVELS
@@ -102,8 +103,11 @@ def test_its_demonstration_and_correction_fit(record: dict, ran: tuple) -> None:
     assert record["demonstrations"][0]["pa_mpjpe_mm"] < 150
     correction = record["correction"]
     assert correction["pa_mpjpe_to_learner_mm"] < 150
-    assert correction["bone_length_drift_mm"] < 10
     pose = read_pose(Path(correction["pose"]))
+    bones = bone_lengths(read_pose(CLIP.with_suffix(".npz")).joints)
+    drift = bone_length_drift_mm(pose.joints, bones)  # of the file that was written
+    assert correction["bone_length_drift_mm"] == pytest.approx(drift, rel=0.01)
+    assert 0.01 < drift < 2
     assert len(pose) / pose.fps == pytest.approx(2.0)
     assert np.isfinite(pose.joints).all()
     assert Path(correction["pose"]).parent == ran[1]
