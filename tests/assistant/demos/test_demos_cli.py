@@ -1,15 +1,22 @@
 """`poise demos` with the checkpoint that ships: its library is listed, one's own grows."""
 
 import json
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from assistant.checkpoint import WEIGHTS_FOLDER
 from assistant.cli import CANNOT, DONE, run_command
+from assistant.demos.add import film_frame
+from assistant.demos.store import DemoStore
+from assistant.demos.thumbnail import pose_thumbnail
 from assistant.feedback import validate
 
 CLIP = str(WEIGHTS_FOLDER / "demo" / "squat_demo.npz")
+FILM = WEIGHTS_FOLDER / "demo" / "squat_demo.mp4"
 SQUAT = "bodyweight_squat"
 
 
@@ -81,3 +88,33 @@ def test_a_clip_is_added_found_shown_and_removed(
     assert run_command("demos", refused) == CANNOT
     assert "shows another activity; got: bodyweight_squat" in capsys.readouterr().err
     assert answer(capsys, "demos", "remove", "me@1.00", *own)["total"] == 0
+
+
+@pytest.mark.slow
+def test_a_film_is_added_with_its_picture_and_its_library_built_anew(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    own, built = tmp_path / "own", tmp_path / "built"
+    told = answer(
+        capsys, "demos", "add", str(FILM), "--activity", SQUAT, "--library", str(own),
+        "--span", "1", "3",
+    )  # fmt: skip
+    (added,) = told["added"]
+    assert (added["id"], added["origin"]) == ("squat_demo@1.00", "squat_demo.mp4")
+    told = answer(capsys, "demos", "build", str(own), "-o", str(built))
+    assert (told["demonstrations"], told["by_activity"]) == (1, {SQUAT: 1})
+
+    listed = answer(capsys, "demos", "list", "--library", str(built), "--thumbnails", str(tmp_path))
+    (row,) = listed["demonstrations"]
+    assert row.pop("thumbnail") and row == added
+    (picture,) = tmp_path.glob("*.jpg")
+    with Image.open(picture) as opened:
+        shown = np.asarray(opened, dtype=np.float64)
+    film = film_frame(FILM, 2.0)
+    assert film is not None
+    resized = Image.fromarray(film).resize((shown.shape[1], shown.shape[0]))
+    assert np.abs(shown - np.asarray(resized)).mean() < 5  # of 255; a drawn skeleton is far off
+    (item,) = DemoStore.open(built).items
+    with Image.open(BytesIO(pose_thumbnail(item))) as opened:
+        drawn = np.asarray(opened, dtype=np.float64)
+    assert np.abs(drawn - np.asarray(resized)).mean() > 20
