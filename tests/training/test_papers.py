@@ -11,6 +11,7 @@ from training.recipe import LanguageSettings, PretrainedVideoEncoder, load_recip
 from training.settings import build
 from training.stage_loop import plan_of
 from training.stages import check_input
+from training.video_features import drawn_views
 
 # (setting, what is printed, where)
 PROFVLM = [
@@ -49,6 +50,9 @@ EXPERTAF = [
     ("correction.epochs", 5, "3.4: F_g for 5 epochs"),
     ("correction.learning_rate", 5e-6, "3.4: 5 x 10^-6"),
     ("language.projector", "mlp", "3.4: both mappers are low-parameter MLP layers"),
+    ("language.views", ("ego", "exo1"), "3.3: an ego-exo clip pair"),
+    ("language.rig", "whole", "3.3: each video is such a pair"),
+    ("language.video_share", 1.0, "3.3: each video is such a pair"),
     ("language.demonstration_dropout", 0.0, "3.3: F_t is given the corrected sequence"),
 ]
 
@@ -72,6 +76,13 @@ def test_expertaf(path: str, printed: object, where: str) -> None:
 
 def test_profvlm_reads_one_ego_and_four_exocentric_views() -> None:
     assert len(VIEWS) == 5
+
+
+def test_every_clip_of_expertaf_is_filmed_by_its_pair() -> None:
+    language = load_recipe("expertaf_llama3").language
+    filmed = drawn_views(50, language.video_share, language.rig, seed=0)
+    seen = {tuple(view for view in views if view in language.views) for views in filmed}
+    assert seen == {("ego", "exo1")}
 
 
 def test_profvlm_has_a_plain_variant_of_the_width_of_its_language_model() -> None:
