@@ -47,6 +47,7 @@ class BatchSettings:
         corrections: folder for the corrected motions; None leaves them out.
         pose_model: a MediaPipe `.task` file, for clips without a pose.
         views: the only films that may be read, of those that a sample has; None: all of them.
+        pose_from_films: take the pose from the films that may be read, where a sample has one too.
     """
 
     dataset: str
@@ -61,6 +62,7 @@ class BatchSettings:
     corrections: str | None = None
     pose_model: str | None = None
     views: tuple[str, ...] | None = None
+    pose_from_films: bool = False
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,7 @@ class BatchWorker:
         for film in films.values():
             check_video(film)
         start = 0.0 if sample["span"] is None else float(sample["span"][0])
-        if sample["pose"] is not None:
+        if sample["pose"] is not None and not self._settings.pose_from_films:
             resolved = PoseResult(sample["pose"])
         else:
             resolved = self._estimated(sample, films)
@@ -198,13 +200,14 @@ class BatchWorker:
         from assistant.clip import Clip
         from assistant.clip_input import load_cameras, resolve_pose
 
-        if not films:
+        exo = set(films) - {"ego"}
+        if not exo:
             raise PoiseError(
-                f"nothing to see of {sample['sample_id']}",
-                got="neither a pose nor a film",
-                expected="one of them",
+                f"no pose for {sample['sample_id']}",
+                got="an ego film only, which does not show the body" if films else "no film",
+                expected="an exo film or a pose",
             )
-        calibration = sample["calibration"] if len(set(films) - {"ego"}) > 1 else None
+        calibration = sample["calibration"] if len(exo) > 1 else None
         take = (films, calibration)
         if self._seen is None or self._seen[0] != take:
             clip, model = Clip(sample["sample_id"], films), self._settings.pose_model

@@ -14,7 +14,7 @@ from assistant.clip import Clip, PoseSequence
 from assistant.errors import PoiseError
 from assistant.files import check_file, check_length
 from assistant.pose.read import POSE_SUFFIXES, read_pose
-from assistant.progress import Progress
+from assistant.progress import Progress, shifted
 from prompts.vocabulary import VIEWS
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def resolve_pose(
     faults: list[NoPersonError] = []
     before = 0
     for view, film in exo.items():
-        step = _shifted(progress, before, sum(counts.values()))
+        step = None if progress is None else shifted(progress, before, sum(counts.values()))
         try:
             estimate = estimate_pose(film, progress=step, model_path=pose_model)
             results.append(PoseResult(estimate.pose, estimate, view))
@@ -174,13 +174,6 @@ def resolve_pose(
 
 def _exo(clip: Clip) -> dict[str, Path]:
     return {view: film for view, film in clip.views.items() if view != "ego"}
-
-
-def _shifted(progress: Progress | None, before: int, total: int) -> Progress | None:
-    """Progress of one film as progress of all of them."""
-    if progress is None:
-        return None
-    return lambda done, _: progress(before + done, total)
 
 
 def _kind(path: Path) -> str:

@@ -14,6 +14,11 @@ _REFRESH_SECONDS: Final = 0.2
 _LINE_SECONDS: Final = 30.0
 
 
+def shifted(progress: Progress, before: int, total: int) -> Progress:
+    """Progress of one part, which begins after `before` steps, as progress of the whole."""
+    return lambda done, _: progress(before + done, total)
+
+
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Keep transformers from drawing bars for files that are read or written in no time."""

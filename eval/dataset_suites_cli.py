@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assistant.files import check_writable
-from eval.options import AsJson, EngineName, ModelFolder, Output
+from eval.options import AsJson, EngineName, ModelFolder, Output, Pose
 from eval.output import finish
+from eval.suite_run import PoseFrom
 
 if TYPE_CHECKING:
     from assistant.coach import Coach
@@ -41,6 +42,7 @@ def egoexo4d_proficiency(
     gaze: Annotated[
         bool, typer.Option("--gaze", help="Read gaze too, which the benchmark forbids.")
     ] = False,
+    pose: Pose = PoseFrom.FILMS,
     limit: Limit = None,
     as_json: AsJson = False,
     output: Output = None,
@@ -62,6 +64,7 @@ def egoexo4d_proficiency(
             subsets=tuple(suite.SUBSETS) if views is None else (views.value,),
             activity=activity,
             gaze=gaze,
+            pose=pose,
             limit=limit,
             seed=seed,
             progress=progress,

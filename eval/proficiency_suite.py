@@ -1,15 +1,18 @@
 """`poise eval egoexo4d-proficiency`: levels of the Ego-Exo4D demonstrator benchmark's takes.
 
 Every take is answered once a view subset (ego alone, exo cameras alone, all of them), as in the
-tables of Look Closer and ProfVLM. A take that fails or is not judged counts as wrong and as the
-farthest level; ECE, kappa and format compliance are of the judged takes, whose number is printed.
+tables of Look Closer and ProfVLM, with the pose that the films of that subset give: the dataset's
+own is annotated from every camera of the take, and the benchmark gives films. A take that fails (an
+ego film alone shows no body) or is not judged counts as wrong and as the farthest level; ECE, kappa
+and format compliance are of the judged takes, whose number is printed.
 
 The answer to a take depends on that take's inputs alone, so giving it another take's inputs is
 giving it the other's answer: the shuffled floor exchanges answers within a scenario.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +27,15 @@ from eval.metrics import load
 from eval.score_files import Aligned
 from eval.scoring import score_files, versions
 from eval.statistics import bootstrap
-from eval.suite_run import FORBIDDEN, Coached, coach_rows, counts, failures, inputs_used
+from eval.suite_run import (
+    Coached,
+    PoseFrom,
+    benchmark_rules,
+    coach_rows,
+    counts,
+    failures,
+    inputs_used,
+)
 from prompts.vocabulary import LEVELS, VIEWS
 
 if TYPE_CHECKING:
@@ -81,6 +92,7 @@ def evaluate(
     subsets: Sequence[str] = tuple(SUBSETS),
     activity: str | None = None,
     gaze: bool = False,
+    pose: PoseFrom = PoseFrom.FILMS,
     limit: int | None = None,
     seed: int = 0,
     progress: Progress = lambda done, total: None,
@@ -92,17 +104,18 @@ def evaluate(
         folder: of `poise data egoexo4d`.
         activity: judge all takes as this; None finds it out.
         gaze: read gaze, which the benchmark forbids: the result says so.
+        pose: from the films of each subset, or the dataset's annotation: the result says which.
         limit: takes.
         progress: called with takes done and asked, from 0 on for every subset.
     """
     table = SampleTable(folder)
     takes, unlabelled = find_takes(table, split, limit)
-    answers = {
-        name: _answers(coach, folder, takes, SUBSETS[name], activity, gaze, seed, progress)
-        for name in subsets
-    }
-    used = inputs_used([clip for found in answers.values() for clip in found])
-    forbidden = [name for name in FORBIDDEN if name in used]
+    answer = partial(
+        coach_rows, coach, folder, activity=activity, gaze=gaze, seed=seed, progress=progress,
+        pose_from_films=pose is PoseFrom.FILMS,
+    )  # fmt: skip
+    answers = {name: _answers(answer, takes, SUBSETS[name]) for name in subsets}
+    clips = [clip for found in answers.values() for clip in found]
     training = [
         row["level"]
         for row in table.columns(("split", "level", "sample_id", "take_id"))
@@ -115,8 +128,9 @@ def evaluate(
         "n": len(takes),
         "participants": len({take["participant_id"] for take in takes}),
         "views": {name: _figures(takes, found, training, seed) for name, found in answers.items()},
-        "inputs_used": used,
-        "benchmark_rules": {"kept": not forbidden, "forbidden_inputs_used": forbidden},
+        "pose": pose.value,
+        "inputs_used": inputs_used(clips),
+        "benchmark_rules": benchmark_rules(clips),
         "missing": {"without_level": unlabelled} | _missing(folder),
         "activity": activity,
         "seed": seed,
@@ -128,24 +142,18 @@ def evaluate(
 
 
 def _answers(
-    coach: "Coach",
-    folder: Path,
+    answer: Callable[..., list[Coached]],
     takes: Sequence[Mapping[str, Any]],
     views: tuple[str, ...],
-    activity: str | None,
-    gaze: bool,
-    seed: int,
-    progress: Progress,
 ) -> list[Coached]:
-    """The answer to every take with these films alone; one without any of them failed."""
+    """The answer to every take with these films alone; one without any of them failed.
+
+    Args:
+        answer: `coach_rows` with its settings, called with rows and `views`.
+    """
     seen = [any((take["views"] or {}).get(view) for view in views) for take in takes]
     rows = [take["row"] for take, has in zip(takes, seen, strict=True) if has]
-    found = iter(
-        coach_rows(
-            coach, folder, rows, activity=activity, views=views, gaze=gaze, seed=seed,
-            progress=progress,
-        )
-    )  # fmt: skip
+    found = iter(answer(rows, views=views))
     reason = f"no film of {', '.join(views)}"
     return [
         next(found) if has else Coached(take["sample_id"], None, reason)

@@ -4,21 +4,36 @@
     labels.json   {"videos", "predictions": [level names]}
 
 The four numbers of a view are the likelihoods of the four label strings after temperature scaling,
-answered with the film of that view alone. The benchmark forbids gaze, audio and text as inputs.
+answered with the film of that view alone: the pose is the film's too, unless the dataset's own is
+asked for, which is annotated from every camera of the take. An ego film shows no body, so it has no
+answer then. The benchmark forbids gaze, audio and text as inputs, and gives films, no poses.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from assistant.errors import PoiseError
 from assistant.files import check_file, write_text
 from assistant.levels import N_LEVELS
+from assistant.progress import Progress, shifted
+from eval.suite_run import (
+    Coached,
+    PoseFrom,
+    benchmark_rules,
+    coach_rows,
+    counts,
+    failures,
+    inputs_used,
+)
 from prompts.vocabulary import LEVELS, VIEWS
+
+if TYPE_CHECKING:
+    from assistant.coach import Coach
 
 EGO: Final = VIEWS[0]
 EXO: Final = VIEWS[1:]
@@ -173,46 +188,63 @@ def write(folder: Path, by_view: dict[str, Any], labels: dict[str, Any]) -> list
 
 
 def predict_views(
-    coach: Any,
-    samples: Sequence[Mapping[str, Any]],
+    coach: "Coach",
     folder: Path,
+    takes: Sequence[Mapping[str, Any]],
     *,
+    pose: PoseFrom = PoseFrom.FILMS,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-) -> tuple[list[VideoPrediction], dict[str, int]]:
+    progress: Progress = lambda done, total: None,
+) -> tuple[list[VideoPrediction], dict[str, Any]]:
     """Answer every view of every take by itself.
 
     Args:
-        coach: a `Coach`; samples: whole takes of a dataset in `folder` (take_id, views, pose).
+        coach: a `Coach` that need not rank or correct; folder: of a dataset.
+        takes: `take_id`, `views` and the `row` in the dataset of whole takes.
+        pose: from the film of the view, or the dataset's own.
 
     Returns:
-        Predictions, and counts: asked views, done ones, and those with no answer (not judged, or
-        no pose and an ego view alone), which get the uniform distribution.
-    """
-    from assistant.clip_input import load_clip, resolve_pose
-    from assistant.coach_result import CoachInput
+        Predictions, and what the submission's report says of them: counts of views (as for a
+        suite, and `uniform`: those that failed or were not judged), failures, inputs used, rules.
 
-    counts = {"asked": 0, "done": 0, "uniform": 0}
-    found = []
-    for number, sample in enumerate(samples):
-        views: dict[str, Sequence[float]] = {}
-        for view, name in (sample["views"] or {}).items():
-            counts["asked"] += 1
-            film = folder / name
-            pose = sample["pose"]
-            if pose is None and view != EGO:
-                pose = resolve_pose(load_clip(None, {view: film}, None)).pose
-            proficiency = None
-            if pose is not None:
-                given = CoachInput(f"{sample['take_id']}-{view}", pose, {view: film})
-                feedback = coach.coach_many([given], seed=seed)[0].feedback
-                proficiency = feedback.proficiency
-            counts["done" if proficiency is not None else "uniform"] += 1
-            views[view] = UNIFORM if proficiency is None else proficiency["probabilities"]
-        found.append(VideoPrediction(sample["take_id"], views))
-        if progress is not None:
-            progress(number + 1, len(samples))
-    return found, counts
+    Raises:
+        PoiseError: exo views were asked and not one view could be answered.
+    """
+    shown = {view: [t for t in takes if (t["views"] or {}).get(view)] for view in VIEWS}
+    total = sum(map(len, shown.values()))
+    views: dict[str, dict[str, Sequence[float]]] = {take["take_id"]: {} for take in takes}
+    found: list[Coached] = []
+    failed: list[dict[str, str]] = []
+    for view, chosen in shown.items():
+        answers = coach_rows(
+            coach, folder, [take["row"] for take in chosen], views=(view,), seed=seed,
+            pose_from_films=pose is PoseFrom.FILMS,
+            progress=shifted(progress, len(found), total),
+        )  # fmt: skip
+        for take, clip in zip(chosen, answers, strict=True):
+            levels = clip.proficiency
+            views[take["take_id"]][view] = UNIFORM if levels is None else levels["probabilities"]
+        found += answers
+        failed += [failure | {"view": view} for failure in failures(answers)]
+    _check_answered(found, [failure for failure in failed if failure["view"] != EGO])
+    counted = counts(found)
+    return [VideoPrediction(name, given) for name, given in views.items()], {
+        "counts": counted | {"uniform": counted["asked"] - counted["judged"]},
+        "failures": failed,
+        "pose": pose.value,
+        "inputs_used": inputs_used(found),
+        "benchmark_rules": benchmark_rules(found),
+    }
+
+
+def _check_answered(found: Sequence[Coached], failed_exo: Sequence[Mapping[str, str]]) -> None:
+    """A submission of uniform answers alone is refused where films do show the body."""
+    if failed_exo and all(clip.record is None for clip in found):
+        raise PoiseError(
+            "no view could be answered",
+            got=f"{len(found)} failures; the first of an exo view: {failed_exo[0]['reason']}",
+            remedy="mend it first",
+        )
 
 
 def _vector(video: str, view: str, given: Sequence[float]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
 BATCH: Final = 16
 # The demonstrator benchmark of Ego-Exo4D allows video (and poses estimated from it) alone.
 FORBIDDEN: Final = ("gaze", "audio", "text", "commentary")
+ANNOTATED_POSE: Final = "annotated pose"
+
+
+class PoseFrom(StrEnum):
+    """Whose pose an answer about some views rests on: of their films, or of the dataset."""
+
+    FILMS = "films"
+    ANNOTATED = "annotated"
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,7 @@ class Coached:
         reason: why it failed, or why it was not judged; "" for a judged clip.
         answer: the generated answer, label and commentary; None unless judged.
         kept: what the suite keeps of the result; None where the clip failed.
+        annotated: the pose is the dataset's, not that of the films.
     """
 
     sample_id: str
@@ -35,6 +45,7 @@ class Coached:
     reason: str = ""
     answer: str | None = None
     kept: Any = field(default=None, repr=False)
+    annotated: bool = False
 
     @property
     def proficiency(self) -> dict[str, Any] | None:
@@ -74,11 +85,18 @@ class SuiteWorker(BatchWorker):
         super().__init__(settings, coach)
         self._keeps, self._cuts = keep, cuts or {}
         self._found: dict[str, tuple[str | None, Any]] = {}
+        self._annotated: set[str] = set()
 
     def _keep(self, result: "CoachResult", record: dict[str, Any]) -> None:
         self._found[record["clip"]["id"]] = (result.text, self._keeps(result))
 
     def _load(self, sample: dict[str, Any]) -> "tuple[CoachInput, PoseResult]":
+        given, resolved = self._cut_or_whole(sample)
+        if resolved.estimate is None:
+            self._annotated.add(given.clip_id)
+        return given, resolved
+
+    def _cut_or_whole(self, sample: dict[str, Any]) -> "tuple[CoachInput, PoseResult]":
         name = sample["sample_id"]
         if name not in self._cuts:
             return super()._load(sample)
@@ -106,8 +124,10 @@ class SuiteWorker(BatchWorker):
                 continue
             reason = outcome.record["abstain_reason"] or ""
             kept = self._found[outcome.sample_id]
-            found.append(Coached(outcome.sample_id, outcome.record, reason, *kept))
+            annotated = outcome.sample_id in self._annotated
+            found.append(Coached(outcome.sample_id, outcome.record, reason, *kept, annotated))
         self._found.clear()
+        self._annotated.clear()
         return found
 
 
@@ -119,6 +139,7 @@ def coach_rows(
     activity: str | None = None,
     views: tuple[str, ...] | None = None,
     gaze: bool = False,
+    pose_from_films: bool = False,
     seed: int = 0,
     keep: "Callable[[CoachResult], Any]" = lambda result: None,
     cuts: Mapping[str, Cut] | None = None,
@@ -129,6 +150,7 @@ def coach_rows(
     Args:
         activity: judge all as this; None finds it out.
         views: the only films that are read; None: all.
+        pose_from_films: as for `BatchSettings`.
         keep, cuts: as for `SuiteWorker`.
     """
     settings = BatchSettings(
@@ -140,6 +162,7 @@ def coach_rows(
         seed=seed,
         gaze=gaze,
         views=views,
+        pose_from_films=pose_from_films,
     )
     worker = SuiteWorker(settings, coach, keep, cuts)
     found: list[Coached] = []
@@ -168,3 +191,12 @@ def inputs_used(found: Sequence[Coached]) -> dict[str, int]:
         for name in clip.record["provenance"]["inputs_used"] if clip.record else ():
             used[name] = used.get(name, 0) + 1
     return dict(sorted(used.items()))
+
+
+def benchmark_rules(found: Sequence[Coached]) -> dict[str, Any]:
+    """Whether answers keep to the demonstrator benchmark's inputs; what they used beside those."""
+    used = inputs_used(found)
+    forbidden: list[str] = [name for name in FORBIDDEN if name in used]
+    if any(clip.annotated for clip in found):
+        forbidden.append(ANNOTATED_POSE)
+    return {"kept": not forbidden, "forbidden_inputs_used": forbidden}

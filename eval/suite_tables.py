@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from assistant.markdown import markdown
+from eval.suite_run import PoseFrom
 from eval.tables import number, score_rows, texts_table, with_interval
 
 _LEVEL_ROWS: Final = (
@@ -14,6 +15,11 @@ _LEVEL_ROWS: Final = (
     ("ECE, of judged", "ece", 3),
     ("format compliance, of judged", "format_compliance", 3),
 )
+
+_POSES: Final = {
+    PoseFrom.FILMS: "from the films of the views in question",
+    PoseFrom.ANNOTATED: "the dataset's own where it has one, which rests on more than these views",
+}
 
 
 def proficiency_tables(result: Mapping[str, Any]) -> str:
@@ -35,6 +41,17 @@ def counts_line(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
+def benchmark_notes(result: Mapping[str, Any]) -> list[str]:
+    """What the answers rest on, and whether the benchmark allows it."""
+    rules = result["benchmark_rules"]
+    used = ", ".join(f"{name} ({count})" for name, count in result["inputs_used"].items())
+    notes = [f"inputs used (answers): {used or 'none'}", f"pose: {_POSES[result['pose']]}"]
+    if not rules["kept"]:
+        forbidden = ", ".join(rules["forbidden_inputs_used"])
+        notes.append(f"NOT a benchmark result: the benchmark forbids {forbidden}")
+    return notes
+
+
 def _scenarios(result: Mapping[str, Any]) -> str:
     """Accuracy by scenario and view subset."""
     rows = []
@@ -53,12 +70,7 @@ def _scenarios(result: Mapping[str, Any]) -> str:
 
 def _notes(result: Mapping[str, Any]) -> list[str]:
     """What was read, and what is not there."""
-    rules = result["benchmark_rules"]
-    used = ", ".join(f"{name} ({count})" for name, count in result["inputs_used"].items())
-    notes = [f"inputs used (answers): {used or 'none'}"]
-    if not rules["kept"]:
-        forbidden = ", ".join(rules["forbidden_inputs_used"])
-        notes.append(f"NOT a benchmark result: the benchmark forbids {forbidden}")
+    notes = benchmark_notes(result)
     for kind, names in result["missing"].items():
         if names:
             notes.append(f"{kind.replace('_', ' ')}: {', '.join(names)}")

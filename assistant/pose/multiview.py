@@ -26,7 +26,7 @@ from assistant.pose.read import fill_gaps
 from assistant.pose.tracking import main_track, outliers, smooth
 from assistant.pose.triangulate import Triangulation, triangulate
 from assistant.pose.views_geometry import agreement_limits, reproject
-from assistant.progress import Progress
+from assistant.progress import Progress, shifted
 from assistant.skeleton import BONES
 from assistant.video import decode
 
@@ -129,7 +129,7 @@ def detect_views(
     found = {}
     for i, (view, path) in enumerate(films.items()):
         before, total = sum(counts[:i]), sum(counts)
-        step = None if progress is None else _shifted(progress, before, total)
+        step = None if progress is None else shifted(progress, before, total)
         found[view] = detect_film(path, progress=step, model_path=model_path, max_fps=max_fps)
     return found
 
@@ -246,7 +246,3 @@ def _check_synchronised(films: Mapping[str, Path]) -> None:
                 expected="the same number of frames at the same rate",
                 remedy="cut the films to the same start and end and export them at one rate",
             )
-
-
-def _shifted(progress: Progress, before: int, total: int) -> Progress:
-    return lambda done, _: progress(before + done, total)

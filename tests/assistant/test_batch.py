@@ -320,3 +320,17 @@ def test_films_and_gaze_reach_the_pipeline_at_the_clips_own_second(
     assert without.film_start == 1.0 and without.views == {"exo1": folder / "a.mp4"}
     assert without.gaze is None and with_gaze.gaze is not None
     assert with_gaze.gaze.end == pytest.approx(pose.duration)
+
+
+def test_the_films_go_before_the_samples_own_pose_where_that_is_asked(
+    stub_coach, takes, tmp_path, film
+) -> None:
+    views = [{"ego": "a.mp4"}, None]
+    folder = make_dataset(tmp_path / "ego", takes[:2], views=views)
+    film(folder / "a.mp4", 120)
+    settings = BatchSettings(str(folder), None, stub_coach.identity["model_sha256"], "dummy")
+    assert all(outcome.record for outcome in BatchWorker(settings, stub_coach)([0, 1]))
+    worker = BatchWorker(replace(settings, pose_from_films=True), stub_coach)
+    ego, unfilmed = worker([0, 1])
+    assert ego.record is None and "got: an ego film only" in ego.reason
+    assert unfilmed.record is None and "got: no film; expected: an exo film" in unfilmed.reason

@@ -1,5 +1,6 @@
 """`poise eval egoexo4d-proficiency`: the shipped model on takes, and what is counted of them."""
 
+import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from assistant.cli import main
+from assistant.clip import PoseSequence
 from assistant.dataset import SampleTable, write_samples
 from assistant.errors import PoiseError
 from assistant.pose.read import read_pose
@@ -36,11 +38,15 @@ def take(name: str, person: str, level: int | None, **more: Any) -> dict[str, An
     return row | more
 
 
+def standing_still() -> PoseSequence:
+    pose = read_pose(DEMO / "squat_demo.npz")
+    return replace(pose, joints=np.repeat(pose.joints[:1], len(pose), axis=0))
+
+
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three takes of two people: one clip, one that stands still and one whose film is broken."""
-    pose = read_pose(DEMO / "squat_demo.npz")
-    still = replace(pose, joints=np.repeat(pose.joints[:1], len(pose), axis=0)).crop(0.0, 1.5)
+    still = standing_still().crop(0.0, 1.5)
     rows = [
         take("squat", "a", 0),
         take("still", "a", 2, pose=still, span=[0.0, 1.5]),
@@ -63,7 +69,7 @@ def test_the_shipped_model_is_measured_and_nothing_is_left_unsaid(
 ) -> None:
     out = tmp_path / "result.json"
     command = ["eval", "egoexo4d-proficiency", str(dataset), "--views", "exos", "-o", str(out)]
-    assert main(command) == 0
+    assert main([*command, "--pose", "annotated"]) == 0
     printed = capsys.readouterr().out
     result = json.loads(out.read_text())
     figures = result["views"]["exos"]
@@ -88,13 +94,45 @@ def test_the_shipped_model_is_measured_and_nothing_is_left_unsaid(
         "without_level": ["open"], "phantom_takes": ["ghost"], "videos_missing": [],
         "poses_unreadable": [],
     }  # fmt: skip
-    assert result["benchmark_rules"] == {"kept": True, "forbidden_inputs_used": []}
+    assert result["pose"] == "annotated"
+    assert result["benchmark_rules"] == {
+        "kept": False, "forbidden_inputs_used": ["annotated pose"]
+    }  # fmt: skip
+    assert "NOT a benchmark result: the benchmark forbids annotated pose" in printed
     assert {"model_sha256", "prompt_sha256", "dataset_sha256"} <= set(result["provenance"])
     for said in ("failed 1", "ghost", "failed (exos): broken", "majority 0.667", "chance 0.250"):
         assert said in printed
     assert main(["eval", "compare", str(out), str(out), "--json"]) == 0
     compared = json.loads(capsys.readouterr().out)["scores"]
     assert compared["exos_accuracy"]["tests"][0]["difference"] == 0
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("mediapipe") is None, reason="mediapipe is not installed"
+)
+def test_by_default_the_pose_is_that_of_the_films_of_the_views(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The dataset says that nobody moves, the exo film shows a squat, the ego film no body."""
+    films = {"ego": "squat_demo.mp4", "exo1": "squat_demo.mp4"}
+    folder = tmp_path / "takes"
+    write_samples([take("squat", "a", 0, pose=standing_still(), views=films)], folder)
+    (folder / "squat_demo.mp4").symlink_to(DEMO / "squat_demo.mp4")
+    command = ["eval", "egoexo4d-proficiency", str(folder), "--json", "--views"]
+    found = {}
+    for views in ("ego", "exos"):
+        assert main([*command, views]) == 0
+        found[views] = json.loads(capsys.readouterr().out)
+        assert found[views]["pose"] == "films"
+        assert found[views]["benchmark_rules"] == {"kept": True, "forbidden_inputs_used": []}
+    (failure,) = found["ego"]["views"]["ego"]["failures"]
+    assert "an ego film only, which does not show the body" in failure["reason"]
+    assert found["ego"]["inputs_used"] == {} and found["ego"]["views"]["ego"]["accuracy"] == 0.0
+    assert found["exos"]["views"]["exos"]["counts"]["judged"] == 1
+    assert found["exos"]["inputs_used"]["pose"] == 1
+    assert "pose: from the films of the views in question" in suite_tables.proficiency_tables(
+        found["ego"]
+    )
 
 
 def answer(name: str, level: str, inputs: tuple[str, ...] = ("pose",)) -> Coached:

@@ -1,19 +1,24 @@
 """`poise eval submit`: both official formats, from files and from a model."""
 
+import importlib.util
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from assistant.cli import main
-from assistant.clip import PoseSequence
+from assistant.dataset import write_samples
 from assistant.errors import PoiseError
+from assistant.pose.read import read_pose
 from eval import submission as s
+from eval import submit_cli
 
 SURE = [[0.85 if i == k else 0.05 for i in range(4)] for k in range(4)]
+needs_mediapipe = pytest.mark.skipif(
+    importlib.util.find_spec("mediapipe") is None, reason="mediapipe is not installed"
+)
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -84,38 +89,72 @@ def test_a_broken_submission_is_refused(broken: dict[str, Any], message: str) ->
         s.validate(broken)
 
 
-def test_every_view_is_answered_by_itself_and_what_is_not_judged_is_uniform() -> None:
-    pose = PoseSequence(np.zeros((20, 17, 3), np.float32), np.ones((20, 17), np.float32), 30.0)
-    seen: list[Any] = []
-
-    def coach_many(clips: list[Any], *, seed: int) -> list[Any]:
-        seen.extend(clip.views for clip in clips)
-        known = [None if "ego" in clip.views else {"probabilities": SURE[1]} for clip in clips]
-        return [SimpleNamespace(feedback=SimpleNamespace(proficiency=p)) for p in known]
-
-    samples = [{"take_id": "t", "pose": pose, "views": {"ego": "e.mp4", "exo1": "x.mp4"}}]
-    coach = SimpleNamespace(coach_many=coach_many)
-    found, counts = s.predict_views(coach, samples, Path("d"))
-    assert seen == [{"ego": Path("d/e.mp4")}, {"exo1": Path("d/x.mp4")}]
-    assert found[0].views == {"ego": s.UNIFORM, "exo1": SURE[1]}
-    assert counts == {"asked": 2, "done": 1, "uniform": 1}
-
-
-@pytest.mark.slow
-def test_the_shipped_model_answers_a_film(tmp_path: Path) -> None:
-    from assistant.coach import Coach
-    from assistant.pose.read import read_pose
-    from eval.variants import CoachVariant
-
+@pytest.fixture(scope="module")
+def takes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One take with its annotated pose, an ego film, an exo film and one that is broken."""
     demo = ROOT / "assistant" / "weights" / "demo"
+    films = {"ego": "squat_demo.mp4", "exo1": "squat_demo.mp4", "exo2": "broken.mp4"}
     sample = {
+        "sample_id": "squat",
         "take_id": "squat",
+        "split": "test",
         "pose": read_pose(demo / "squat_demo.npz"),
-        "views": {"exo1": "squat_demo.mp4"},
+        "views": films,
     }
-    coach = CoachVariant(Coach.from_pretrained(None), retrieve=False, correct=False)
-    found, counts = s.predict_views(coach, [sample], demo)
-    assert counts == {"asked": 1, "done": 1, "uniform": 0}
-    paths = s.write(tmp_path, *s.build(found)[:2])
-    assert [s.validate(json.loads(path.read_text())) for path in paths] == ["views", "labels"]
-    assert sum(found[0].views["exo1"]) == pytest.approx(1.0)
+    comment = sample | {"sample_id": "squat_expert_001", "views": {"exo1": "none.mp4"}}
+    folder = tmp_path_factory.mktemp("submit") / "takes"
+    write_samples([sample, comment], folder)
+    (folder / "squat_demo.mp4").symlink_to(demo / "squat_demo.mp4")
+    (folder / "broken.mp4").write_bytes(b"no film")
+    return folder
+
+
+def submitted(
+    takes: Path, out: Path, capsys: pytest.CaptureFixture[str], *more: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The command's report and the file of views, from the shipped model."""
+    assert main(["eval", "submit", str(takes), "-o", str(out), "--json", *more]) == 0
+    files = {path.name: json.loads(path.read_text()) for path in out.iterdir()}
+    assert {s.validate(files[name]) for name in files} == {"views", "labels"}
+    return json.loads(capsys.readouterr().out), files[s.VIEWS_FILE]
+
+
+@needs_mediapipe
+def test_every_view_is_answered_by_its_own_film_and_what_is_not_judged_is_uniform(
+    takes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report, views = submitted(takes, tmp_path / "films", capsys)
+    assert report["counts"] == {"asked": 3, "done": 1, "judged": 1, "failed": 2, "uniform": 2}
+    (ego,), (exo,) = views["ego_model_predictions"], views["exo_model_predictions"]
+    assert ego == exo[1] == list(s.UNIFORM) != exo[0]
+    reasons = {failure["view"]: failure["reason"] for failure in report["failures"]}
+    assert "an ego film only" in reasons["ego"] and "broken.mp4" in reasons["exo2"]
+    assert report["pose"] == "films" and report["inputs_used"]["pose"] == 1
+    assert report["benchmark_rules"] == {"kept": True, "forbidden_inputs_used": []}
+
+
+def test_the_annotated_pose_answers_an_ego_view_too_and_is_none_of_the_benchmark(
+    takes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report, views = submitted(takes, tmp_path / "out", capsys, "--pose", "annotated")
+    assert report["counts"] == {"asked": 3, "done": 2, "judged": 2, "failed": 1, "uniform": 1}
+    (ego,) = views["ego_model_predictions"]
+    assert ego != list(s.UNIFORM) and sum(ego) == pytest.approx(1.0)
+    assert report["pose"] == "annotated"
+    assert report["benchmark_rules"] == {
+        "kept": False, "forbidden_inputs_used": ["annotated pose"]
+    }  # fmt: skip
+    printed = "\n".join(submit_cli.dataset_notes(report))
+    assert "NOT a benchmark result: the benchmark forbids annotated pose" in printed
+    assert "failed (exo2): squat: " in printed
+
+
+def test_a_submission_without_any_answer_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = tmp_path / "takes", tmp_path / "out"
+    write_samples([{"sample_id": "t", "take_id": "t", "views": {"exo1": "none.mp4"}}], folder)
+    assert main(["eval", "submit", str(folder), "-o", str(out)]) == 1
+    said = capsys.readouterr().err
+    assert "no view could be answered" in said and "none.mp4" in said
+    assert not list(out.glob("*"))
