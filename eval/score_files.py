@@ -3,16 +3,17 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from assistant.errors import PoiseError
 from assistant.files import check_file
 from assistant.levels import N_LEVELS, level_index
+from eval.boilerplate import shared_items, strip_shared_remarks
 from eval.levels import NOT_JUDGED
 from eval.text_scores import commentary_text
-from prompts.parse import parse_feedback
+from prompts.parse import COMMENTARY_PREFIX, parse_feedback, remark_header
 from prompts.vocabulary import POLARITIES, REGIONS
 
 Row = Mapping[str, Any]
@@ -21,12 +22,17 @@ _LISTED: Final = 3  # ids named in a message
 
 @dataclass(frozen=True)
 class Aligned:
-    """Rows of both files in the order of the references."""
+    """Rows of both files in the order of the references.
+
+    Attributes:
+        shared: remarks and lines that all predictions had, and all references; they are cut.
+    """
 
     predictions: list[dict[str, Any]]
     references: list[dict[str, Any]]
     folders: tuple[Path, Path]
     sha256: tuple[str, str]
+    shared: tuple[list[str], list[str]] = field(default_factory=lambda: ([], []))
 
     @property
     def ids(self) -> list[str]:
@@ -41,6 +47,8 @@ class Aligned:
 
 def read_aligned(predictions: Path, references: Path) -> Aligned:
     """Both files, with `answer` read into level, text, regions and remarks where these are absent.
+
+    Remarks that all rows of a file share are left out of what is read.
 
     Raises:
         PoiseError: a line that is no object with an id, an id twice, or ids of one file only.
@@ -58,11 +66,14 @@ def read_aligned(predictions: Path, references: Path) -> Aligned:
             got=f"{len(said)} predictions and {len(true)} references; {'; '.join(parts)}",
             expected="the same ids in both; a clip without an answer is a line with its id alone",
         )
+    answered, shared = with_answers([said[i] for i in true])
+    wanted, shared_wanted = with_answers(list(true.values()))
     return Aligned(
-        [with_answer(said[i]) for i in true],
-        [_with_texts(row) for row in true.values()],
+        answered,
+        [_with_texts(row) for row in wanted],
         (predictions.parent, references.parent),
         (file_sha256(predictions), file_sha256(references)),
+        (shared, shared_wanted),
     )
 
 
@@ -136,18 +147,50 @@ def read_rows(
     return rows
 
 
-def with_answer(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with `answer`, where it has one, read into level, text, regions and remarks."""
+def with_answer(row: dict[str, Any], commentary: str | None = None) -> dict[str, Any]:
+    """The row with `answer`, where it has one, read into level, text, regions and remarks.
+
+    Args:
+        commentary: what is read instead of the answer's own; its level stays.
+    """
     if not isinstance(row.get("answer"), str):
         return row
-    parsed = parse_feedback(row["answer"])
+    level = parse_feedback(row["answer"]).level
+    said = row["answer"] if commentary is None else f"{COMMENTARY_PREFIX}\n{commentary}"
+    parsed = parse_feedback(said)
     read = {
-        "level": parsed.level,
+        "level": level,
         "text": commentary_text(parsed.commentary),
         "regions": {remark.region: remark.polarity for remark in parsed.remarks},
         "remarks": [vars(remark) for remark in parsed.remarks],
     }
     return read | row
+
+
+def with_answers(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
+    """`with_answer` of all rows of a file without the remarks that all of them share, and these.
+
+    The same of `remarks` that the rows give themselves.
+    """
+    answers = [row["answer"] if isinstance(row.get("answer"), str) else "" for row in rows]
+    commentaries, cut = strip_shared_remarks([parse_feedback(a).commentary for a in answers])
+    given = [list(row.get("remarks") or []) for row in rows]
+    kept, shared = shared_items([[_as_line(remark) for remark in remarks] for remarks in given])
+    found = []
+    for row, commentary, remarks, mask in zip(rows, commentaries, given, kept, strict=True):
+        own = [remark for remark, keep in zip(remarks, mask, strict=True) if keep]
+        read = with_answer(row, commentary)
+        found.append(read | {"remarks": own} if row.get("remarks") else read)
+    return found, list(dict.fromkeys([*cut, *map(str, shared)]))
+
+
+def _as_line(remark: Any) -> str:
+    """A remark of a row as a line of the grammar, of whatever region and polarity."""
+    if not isinstance(remark, dict):
+        return json.dumps(remark)
+    parts = (" ".join(str(remark.get(key)).split()) for key in ("region", "polarity", "text"))
+    region, polarity, text = parts
+    return f"{remark_header(region, polarity)} {text}"
 
 
 def _with_texts(row: dict[str, Any]) -> dict[str, Any]:

@@ -99,6 +99,7 @@ def score_files(
         "versions": versions(),
         "predictions_sha256": data.sha256[0],
         "references_sha256": data.sha256[1],
+        "shared_remarks": dict(zip(("predictions", "references"), data.shared, strict=True)),
     }
     samples: dict[str, list[float | None]] = {}
     texts = [name for name in chosen if name in TEXT_KEYS or name in RUBRICS]

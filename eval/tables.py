@@ -338,7 +338,7 @@ def score_table(result: Mapping[str, Any]) -> str:
 
 
 def text_notes(result: Mapping[str, Any]) -> list[str]:
-    """Lines that name BERTScore's model, METEOR's synonyms and the boilerplate that was cut."""
+    """Lines that name BERTScore's model, METEOR's synonyms and what was cut for being shared."""
     notes = []
     if "bertscore_hash" in result:
         notes.append(f"BERTScore: {result['bertscore_hash']}, weights "
@@ -348,6 +348,8 @@ def text_notes(result: Mapping[str, Any]) -> list[str]:
     for side, cut in result.get("boilerplate", {}).items():
         if any(cut):
             notes.append(f"cut from all {side}: {' ... '.join(part for part in cut if part)!r}")
+    for side, lines in result.get("shared_remarks", {}).items():
+        notes += [f"remark cut from all {side}: {line!r}" for line in lines]
     return notes
 
 

@@ -43,7 +43,9 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
                 tmp_path / f"{side}{i}.npz",
                 PoseSequence(moved, np.ones((20, 17), np.float32), 30.0),
             )
-        remark = {"region": "legs", "polarity": "needs_improvement", "text": "The knees cave in."}
+        remark = {
+            "region": "legs", "polarity": "needs_improvement", "text": f"The knees cave in, {i}.",
+        }  # fmt: skip
         said.append(
             {
                 "id": i,
