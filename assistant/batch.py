@@ -105,17 +105,20 @@ class BatchWorker:
 
     def __call__(self, rows: Sequence[int]) -> list[Outcome]:
         """Coach some clips together; an outcome for each row, in their order."""
-        samples = [self._table.sample(row) for row in rows]
+        names = [self._table.sample_id(row) for row in rows]
         outcomes: dict[str, Outcome] = {}
         clips: list[tuple[CoachInput, PoseResult]] = []
-        for sample in samples:
-            found = _attempt(partial(self._load, sample))
+        for row, name in zip(rows, names, strict=True):
+            found = _attempt(partial(self._read, row))
             if isinstance(found, str):
-                outcomes[sample["sample_id"]] = Outcome(sample["sample_id"], None, found)
+                outcomes[name] = Outcome(name, None, found)
             else:
                 clips.append(found)
         outcomes |= {outcome.sample_id: outcome for outcome in self._coach_all(clips)}
-        return [outcomes[sample["sample_id"]] for sample in samples]
+        return [outcomes[name] for name in names]
+
+    def _read(self, row: int) -> "tuple[CoachInput, PoseResult]":
+        return self._load(self._table.sample(row))
 
     def _coach_all(self, clips: "Sequence[tuple[CoachInput, PoseResult]]") -> list[Outcome]:
         """Decode the clips together; one by one where that fails, so that only the bad one is out.

@@ -146,6 +146,7 @@ class SampleTable:
         self.info = read_info(folder)
         self._rows = load_from_disk(str(folder))
         self._poses = self._rows.select_columns(["pose", "pose_clean"])
+        self._ids = self._rows.select_columns(["sample_id"])
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -155,6 +156,11 @@ class SampleTable:
         rows: list[dict[str, Any]] = self._rows.select_columns(list(names)).to_list()
         return rows
 
+    def sample_id(self, row: int) -> str:
+        """The name of a row, also where the rest of it is damaged."""
+        name: str = self._ids[row]["sample_id"]
+        return name
+
     def pose(self, row: int) -> PoseSequence | None:
         """What a model may see of a row, without decoding the rest of it."""
         packed = self._poses[row]
@@ -163,7 +169,11 @@ class SampleTable:
         return _decode_pose(packed["pose"], base)
 
     def sample(self, row: int) -> dict[str, Any]:
-        """The whole record of a row."""
+        """The whole record of a row.
+
+        Raises:
+            PoiseError: what is stored is no pose; damaged bytes raise whatever decoding them does.
+        """
         return _decode(self._rows[row])
 
 

@@ -17,7 +17,7 @@ from assistant.batch import BatchSettings, BatchWorker
 from assistant.clip import PoseSequence
 from assistant.coach import Coach
 from assistant.coach_result import CoachInput
-from assistant.dataset import read_samples, write_samples
+from assistant.dataset import INFO_FILE, read_samples, write_samples
 from assistant.demos.library import Library
 from assistant.demos.store import open_library
 from assistant.engine.dummy_engine import DummyEngine
@@ -190,6 +190,28 @@ def test_failed_clips_are_listed_and_the_others_coached(
     code, told, _ = run(on=broken)
     assert (told["kept"], told["coached"], told["failed"]) == (CLIPS - 2, 1, 1)
     assert [f["sample_id"] for f in lines(tmp_path / "out.failed.jsonl")] == ["take/1"]
+
+
+def test_a_damaged_row_is_a_failed_sample(run, dataset, tmp_path) -> None:
+    from datasets import load_from_disk
+
+    def damage(row: dict[str, Any]) -> dict[str, Any]:
+        if row["sample_id"] == "take/1":
+            row["pose"]["fps"] = float("nan")
+        if row["sample_id"] == "take/2":
+            row["pose"]["joints"] = row["pose"]["joints"][:20]
+        return row
+
+    damaged = tmp_path / "damaged"
+    load_from_disk(str(dataset)).map(damage).save_to_disk(str(damaged))
+    (damaged / INFO_FILE).write_bytes((dataset / INFO_FILE).read_bytes())
+    for kept in (0, CLIPS - 2):  # a second run tries them again
+        code, told, _ = run(on=damaged)
+        assert (code, told["kept"], told["failed"]) == (0, kept, 2)
+        assert answers(tmp_path / "out.jsonl").keys() == {"take/0", "take/3"}
+    reasons = {f["sample_id"]: f["reason"] for f in lines(tmp_path / "out.failed.jsonl")}
+    assert reasons.keys() == {"take/1", "take/2"}
+    assert reasons["take/1"].startswith("not a pose sequence; got: fps nan")
 
 
 def test_too_many_failures_stop_the_run(run, takes, tmp_path) -> None:
