@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
 
 from assistant.errors import PoiseError
+from assistant.files import check_file, file_sha256
 
 if TYPE_CHECKING:
     from assistant.clip_input import PoseResult
@@ -46,6 +47,7 @@ class BatchSettings:
         gaze: read the samples' gaze where they have it.
         corrections: folder for the corrected motions; None leaves them out.
         pose_model: a MediaPipe `.task` file, for clips without a pose.
+        pose_model_sha256: of that file, which every machine must have.
         views: the only films that may be read, of those that a sample has; None: all of them.
         pose_from_films: take the pose from the films that may be read, where a sample has one too.
     """
@@ -61,6 +63,7 @@ class BatchSettings:
     gaze: bool = False
     corrections: str | None = None
     pose_model: str | None = None
+    pose_model_sha256: str | None = None
     views: tuple[str, ...] | None = None
     pose_from_films: bool = False
 
@@ -83,8 +86,8 @@ class BatchWorker:
         coach: the pipeline; None loads it.
 
     Raises:
-        PoiseError: no such checkpoint, engine, library, activity or dataset, or another checkpoint
-            or library than the run's.
+        PoiseError: no such checkpoint, engine, library, activity, pose model or dataset, or
+            another checkpoint, library or pose model than the run's.
     """
 
     def __init__(self, settings: BatchSettings, coach: "Coach | None" = None) -> None:
@@ -101,6 +104,9 @@ class BatchWorker:
         _check_sha("model", self._coach.identity["model_sha256"], settings.model_sha256)
         if own is not None:
             _check_sha("library", self._coach.library.sha256(), settings.library_sha256)
+        if settings.pose_model is not None:
+            found = pose_model_sha256(Path(settings.pose_model))
+            _check_sha("pose model", found, settings.pose_model_sha256)
         self._seen: tuple[object, PoseResult] | None = None
 
     def __call__(self, rows: Sequence[int]) -> list[Outcome]:
@@ -266,6 +272,16 @@ def by_cluster(
     )
     for text in found:
         yield [Outcome(**record) for record in json.loads(text)]
+
+
+def pose_model_sha256(path: Path) -> str:
+    """The hash of a `.task` file.
+
+    Raises:
+        PoiseError: it is missing, empty or cannot be read.
+    """
+    check_file(path, "pose model")
+    return file_sha256(path)
 
 
 def _check_sha(what: str, got: str, expected: str | None) -> None:

@@ -62,7 +62,7 @@ def batch(
         )
     if engine not in ENGINES:
         raise PoiseError("unknown engine", got=repr(engine), expected=", ".join(ENGINES))
-    from assistant.batch import BatchSettings, by_cluster, here
+    from assistant.batch import BatchSettings, by_cluster, here, pose_model_sha256
     from assistant.batch_output import open_output
     from assistant.checkpoint import Checkpoint
 
@@ -79,6 +79,7 @@ def batch(
         gaze=gaze,
         corrections=None if corrections is None else _made(corrections),
         pose_model=None if pose_model is None else str(pose_model.resolve()),
+        pose_model_sha256=None if pose_model is None else pose_model_sha256(pose_model),
     )
     start = perf_counter()
     with open_output(output, _decisive(settings, dataset_sha), set(ids)) as out:
@@ -197,6 +198,7 @@ def _decisive(settings: "BatchSettings", dataset_sha: str) -> dict[str, Any]:
         "seed": settings.seed,
         "gaze": settings.gaze,
         "corrections": settings.corrections,
+        "pose_model_sha256": settings.pose_model_sha256,
     }
 
 

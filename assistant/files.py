@@ -1,5 +1,6 @@
 """Checks on files that the user names, and writing that a kill cannot halve."""
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -40,6 +41,12 @@ def check_file(path: Path, what: str, expected: str = "") -> None:
         expected=expected or f"a {what} with content",
         remedy=remedy,
     )
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_length(path: Path, what: str, frames: int, fps: float) -> None:

@@ -195,12 +195,6 @@ def checked_suffix(name: str) -> str:
     return suffix
 
 
-def file_sha256(path: Path) -> str:
-    """Hash of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _remove_leftovers() -> None:
     """Remove folders of servers of this user that were killed."""
     if not Path("/proc/self").exists():

@@ -15,8 +15,9 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from assistant.clip_input import LONE_VIEW, VIDEO_SUFFIXES
+from assistant.files import file_sha256
 from assistant.serving.errors import ApiError
-from assistant.serving.files import FileStore, StoredFile, checked_suffix, file_sha256, plain_name
+from assistant.serving.files import FileStore, StoredFile, checked_suffix, plain_name
 from assistant.serving.schema import ClipPart, FileReference, VideoPart
 from assistant.serving.settings import ServeSettings
 

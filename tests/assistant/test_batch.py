@@ -150,6 +150,11 @@ def test_other_settings_are_refused(run, stub_coach, dataset, takes, tmp_path) -
     assert code == 1 and "got: seed 2; expected: seed 1" in error
     other = make_dataset(tmp_path / "other", takes[:2])
     assert "dataset_sha256" in run("--seed", 1, on=other)[2]
+    code, _, error = run("--seed", 1, "--pose-model", tmp_path / "a.task")
+    assert code == 1 and "pose model" in error and "no such file" in error
+    (tmp_path / "a.task").write_bytes(b"one pose model")
+    code, _, error = run("--seed", 1, "--pose-model", tmp_path / "a.task")
+    assert code == 1 and "got: pose_model_sha256" in error
     (stub_coach.checkpoint.folder / "weights.bin").write_bytes(b"trained on")
     code, _, error = run("--seed", 1)
     assert code == 1 and "model_sha256" in error
@@ -316,6 +321,10 @@ def test_demonstrations_come_from_ones_own_library(
     settings = replace(settings, dataset=str(tmp_path / "set"), library=str(own))
     with pytest.raises(PoiseError, match="this machine has another library"):
         BatchWorker(replace(settings, library_sha256="of-another-machine"))
+    (tmp_path / "a.task").write_bytes(b"one pose model")
+    named = replace(settings, library=None, pose_model=str(tmp_path / "a.task"))
+    with pytest.raises(PoiseError, match="this machine has another pose model"):
+        BatchWorker(replace(named, pose_model_sha256="of-another-machine"))
 
 
 def test_films_and_gaze_reach_the_pipeline_at_the_clips_own_second(
