@@ -46,7 +46,7 @@ class Progress:
         if self._bar is None:
             self._bar = _bar()
             self._bar.start()
-            self._bar.add_task(self.name)
+            self._bar.add_task(self.name, total=total, numbers=text)  # is drawn at once
         [task] = self._bar.task_ids
         self._bar.update(task, completed=done, total=total, numbers=text)
         self._bar.refresh()

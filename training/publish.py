@@ -13,17 +13,18 @@ def push_folder(folder: Path, name: str) -> str:
     """Make the repository `name` (private, if it is new) and upload every file of `folder`.
 
     Raises:
-        PoiseError: the hub cannot be reached or refuses.
+        PoiseError: nothing to upload, or the hub cannot be reached or refuses.
     """
-    from httpx import HTTPError
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    from huggingface_hub.utils import httpx  # the one whose errors the hub's client raises
 
+    operations = push_operations(folder)  # before anything is made on the hub
     try:
         hub = HfApi()
         address = hub.create_repo(name, private=True, exist_ok=True)
-        hub.create_commit(name, push_operations(folder), commit_message="Upload a Poise checkpoint")
-    except (HfHubHTTPError, HFValidationError, HTTPError, OSError) as fault:
+        hub.create_commit(name, operations, commit_message="Upload a Poise checkpoint")
+    except (HfHubHTTPError, HFValidationError, httpx.HTTPError, OSError) as fault:
         raise PoiseError(
             f"cannot upload {folder} to {name}",
             got=str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__,
