@@ -24,6 +24,7 @@ from assistant.web.wording import measure, percent, quantity_name
 from prompts.earlier import BETTER, SAME, render_earlier
 from prompts.parse import remark_first
 from prompts.vocabulary import (
+    CALLS,
     LEVEL_PROBABILITY,
     MEASURED,
     MEASURED_CHANGE,
@@ -180,6 +181,21 @@ class ClipTalk:
             return self.changes_text()
         (region,) = (name for name, token in MEASURED.items() if token == call)
         return self._evidence(region)
+
+    def unfilled(self, text: str, motions: Mapping[Motion, str]) -> str:
+        """A shown answer with what stands in the place of calls put back to the calls.
+
+        Calls that had nothing to show are lost.
+
+        Args:
+            motions: what was written in the place of a motion.
+        """
+        for call in CALLS:
+            event = self.fill(call)
+            shown = motions[event.motion] if isinstance(event, Show) else event
+            if shown:
+                text = text.replace(shown, call)
+        return text
 
     def _probability(self) -> str:
         found = self.clip.feedback["proficiency"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 
 from assistant.answer import check_label_first
-from assistant.chat import ClipTalk, Filling, Show, against, knows_dialogues
+from assistant.chat import SHOWN, ClipTalk, Filling, Motion, Show, against, knows_dialogues
 from assistant.chat import SeenClip as TalkClip
 from assistant.coach_result import Judged, told_record
 from assistant.compare import compare_measurements
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from assistant.coach import Coach
     from assistant.model.processing_poise import PoiseProcessor
 
+_MOTIONS: Final[Mapping[Motion, str]] = {
+    motion: f"[{motion} of this clip: POST /v1/coach]" for motion in SHOWN.values()
+}
 # A token stands for more letters than this only in very dull texts.
 _CHARACTERS_A_TOKEN: Final = 16
 
@@ -113,16 +116,15 @@ class ChatAnswerer:
             answer = await self._first(seen, item, level, said, options, adapter)
         else:
             about = await self._talk(clip, earlier, adapter)
-            # The model is told what it wrote itself.
             history = [
-                (asked, text.removesuffix(f"\n{compared}") if compared else text)
+                (asked, _as_written(about, seen, adapter, text, compared))
                 for asked, text in talk.history
                 if text != REFERRAL
             ]
             self._check_length([*(text for turn in history for text in turn), talk.question])
             prompt = self._with_adapter(about.prompt(talk.question, history), adapter)
             tokens, options = await self._fitted(prompt, options)
-            pieces = _filled(about, self._line.stream(prompt, options))
+            pieces = _filled(about, seen, adapter, self._line.stream(prompt, options))
             answer = ChatAnswer(said, tokens, options.max_new_tokens, pieces)
         return self._with_comparison(answer, compared) if compared and talk.fresh else answer
 
@@ -282,20 +284,37 @@ def _options(request: ChatRequest) -> GenerationOptions:
 
 
 async def _filled(
-    talk: ClipTalk, pieces: AsyncGenerator[Piece, None]
+    talk: ClipTalk, seen: SeenClip, adapter: str | None, pieces: AsyncGenerator[Piece, None]
 ) -> AsyncGenerator[Piece, None]:
     """The same pieces, calls filled in and motions named with where to get them."""
-    filling = Filling(talk)
+    filling, shown = Filling(talk), ""
     async with aclosing(pieces):
         async for piece in pieces:
-            events = filling.add(piece.text)
-            text = "".join(
-                f"[{event.motion} of this clip: POST /v1/coach]"
-                if isinstance(event, Show)
-                else event
-                for event in events
-            )
+            text = ""
+            for event in filling.add(piece.text):
+                if isinstance(event, Show):
+                    apart = "" if (shown + text)[-1:].isspace() or not shown + text else " "
+                    text += apart + _MOTIONS[event.motion]
+                else:
+                    text += event
+            shown += text
+            if piece.ended:
+                seen.remember(adapter or "", shown, filling.raw)
             yield replace(piece, text=text)
+
+
+def _as_written(
+    talk: ClipTalk, seen: SeenClip, adapter: str | None, text: str, compared: str
+) -> str:
+    """An answer that comes back as history, as the model wrote it: its calls, no comparison.
+
+    What this server does not remember (it was started anew, or the answer was left half-way) is
+    told from the text.
+    """
+    if compared:
+        text = text.removesuffix(compared).rstrip()
+    raw = seen.written.get((adapter or "", text))
+    return talk.unfilled(text, _MOTIONS) if raw is None else raw
 
 
 async def _whole(piece: Piece) -> AsyncGenerator[Piece, None]:

@@ -8,7 +8,7 @@ import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from assistant.serving.metrics import Metrics
 from assistant.serving.perception_pool import PerceptionPool
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from assistant.chat import SeenClip as TalkClip
     from assistant.coach_result import Judged, NotJudged
+
+# Answers to questions that are kept with a clip, all conversations about it together.
+_MOST_WRITTEN: Final = 256
 
 
 @dataclass
@@ -34,6 +37,8 @@ class SeenClip:
         first_answers: the commentary after the label and its tokens, by model or adapter, once it
             was written greedily to its end.
         turn: held while the first answer is written for the questions that follow it.
+        written: the last answers to questions as the model wrote them, by model or adapter and by
+            the text that the client was given.
     """
 
     sha256: str
@@ -42,6 +47,14 @@ class SeenClip:
     known: dict[str, "TalkClip"] = field(default_factory=dict)
     first_answers: dict[str, tuple[str, int]] = field(default_factory=dict)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    written: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)
+
+    def remember(self, name: str, shown: str, raw: str) -> None:
+        """Keep an answer for the turns after it."""
+        self.written[name, shown.strip()] = raw
+        self.written.move_to_end((name, shown.strip()))
+        while len(self.written) > _MOST_WRITTEN:
+            self.written.popitem(last=False)
 
 
 @dataclass

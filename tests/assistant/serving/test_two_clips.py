@@ -2,6 +2,7 @@
 compared with the earlier one in measured quantities."""
 
 import base64
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,11 +20,13 @@ from assistant.engine.base import GenerationOptions
 from assistant.medical import REFERRAL
 from assistant.perceive import perceive
 from assistant.pose.read import read_pose
+from assistant.tasks.chat import split_calls
 from assistant.web.wording import measure, quantity_name
 
 from .conftest import MODEL, RunningServer, about, file_part
 
 QUESTION = "What should I fix first?"
+SHOW_ME = "Show me the correction."
 SQUATS, THROW = (0, 2, 4), 1  # of `clip_paths`
 Parts = list[dict[str, Any]]
 
@@ -110,6 +113,65 @@ def test_the_comparison_is_that_of_the_terminal(
     store.close()
 
 
+@pytest.fixture
+def prompts(server, monkeypatch) -> list[Any]:
+    """The messages of every prompt that the server streams an answer to."""
+    told: list[Any] = []
+    stream = server.service.line.stream
+
+    def watched(prompt: Any, options: GenerationOptions) -> Any:
+        told.append(prompt.messages)
+        return stream(prompt, options)
+
+    monkeypatch.setattr(server.service.line, "stream", watched)
+    return told
+
+
+@pytest.mark.slow
+def test_questions_are_answered_as_in_the_terminal(
+    say, parts, prompts, coach: Coach, clip_paths, tmp_path: Path
+) -> None:
+    """Three in a row with calls in the answers: the same prompts and answers."""
+    i, terminal = SQUATS[0], []
+    store = ChatStore(tmp_path / "chat.sqlite")
+    session = ChatSession.begin(coach, store)
+    session.add_clip(CoachInput(clip_paths[i].stem, read_pose(clip_paths[i])))
+    for question in (SHOW_ME, "How sure are you of the level?", QUESTION):
+        terminal.append(session.talk.prompt(question, session.history()).messages)
+        list(session.ask(question))
+    store.close()
+    assert any(is_call for e in session.exchanges[:2] for _, is_call in split_calls(e.raw))
+    messages = about(parts[i], "...")
+    for exchange, expected in zip(session.exchanges, terminal, strict=True):
+        messages.append({"role": "user", "content": exchange.question})
+        answer = text(say(messages))
+        assert prompts[-1] == expected
+        motions = r" ?\[\w+ of this clip: POST /v1/coach\]"
+        assert re.sub(motions, "", answer) == exchange.text.strip()
+        messages.append({"role": "assistant", "content": answer})
+
+
+def test_a_call_comes_back_as_the_model_wrote_it(say, server, parts, prompts, coach: Coach) -> None:
+    """Also where the server does not remember the answer any more."""
+    messages = about(parts[SQUATS[0]], "...", SHOW_ME)
+    answer = say(messages)
+    assert " of this clip: POST /v1/coach]" in text(answer)
+    (seen,) = (
+        seen
+        for _, seen in server.service.clips._seen.values()
+        if seen.sha256 == answer.model_extra["poise"]["sha256"]
+    )
+    messages += [{"role": "assistant", "content": text(answer)}]
+    messages += [{"role": "user", "content": QUESTION}]
+    for _ in range(2):
+        say(messages, max_tokens=2)
+        told = prompts[-1][-2]["content"]
+        assert any(is_call for _, is_call in split_calls(told))
+        assert told == seen.written.get(("", text(answer)), told) and "POST" not in told
+        seen.written.clear()
+    assert prompts[-1] == prompts[-2]
+
+
 def test_another_activity_in_between_is_passed_over(say, parts, alone) -> None:
     a, b = SQUATS[:2]
     messages = [*about(parts[a], "..."), {"role": "user", "content": [parts[THROW]]}]
@@ -177,7 +239,7 @@ def test_what_the_model_reads_is_what_it_wrote(say, server, parts, monkeypatch) 
     messages += [{"role": "assistant", "content": answer}, *medical]
     say([*messages, {"role": "user", "content": "And then?"}], max_tokens=4)
     told = [m["content"] for m in seen[-1].messages]
-    assert told[-1] == "And then?" and told[-2] == answer.rpartition("\n")[0]
+    assert told[-1] == "And then?" and told[-2].partition("<|")[0] in answer
     assert not any("Against" in content or "hurts" in content for content in told)
 
 
