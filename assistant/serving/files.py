@@ -69,6 +69,7 @@ class FileStore:
         self._changed = changed
         self._files: dict[str, StoredFile] = {}
         self._used: dict[str, float] = {}
+        self._writing = 0  # bytes of files that are not whole yet
         self._lock = Lock()
 
     def add(
@@ -77,23 +78,29 @@ class FileStore:
         """Copy an upload into the store and hash it on the way.
 
         Raises:
-            ApiError: an unknown ending, too large, empty, or the store is full.
+            ApiError: an unknown ending, too large, empty, or no room left beside what is stored
+                and being written.
         """
         name = plain_name(name)
         suffix = checked_suffix(name)
         file_id = f"file-{secrets.token_hex(12)}"
         path = self.folder / f"{file_id}{suffix}"
+        size = _checked_size(source, max_bytes)
+        self._reserve(size)
         try:
-            size, digest = self._copy(source, path, min(max_bytes, self._free()))
+            digest = _copy(source, path)
+            stored = StoredFile(
+                file_id, name, path, size, digest, owner, int(time.time()), purpose[:40]
+            )
+            with self._lock:
+                self._files[file_id] = stored
+                self._used[file_id] = time.monotonic()
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        stored = StoredFile(
-            file_id, name, path, size, digest, owner, int(time.time()), purpose[:40]
-        )
-        with self._lock:
-            self._files[file_id] = stored
-            self._used[file_id] = time.monotonic()
+        finally:
+            with self._lock:
+                self._writing -= size
         self._told()
         return stored
 
@@ -147,29 +154,40 @@ class FileStore:
             stored.path.unlink(missing_ok=True)
         self._told()
 
-    def _free(self) -> int:
+    def _reserve(self, size: int) -> None:
+        """Take room for a file before it is written."""
         with self._lock:
-            free = self._max_bytes - sum(stored.size for stored in self._files.values())
-        if free <= 0:
-            raise ApiError(507, "the server's store of files is full", "store_full", retry_after=60)
-        return free
-
-    def _copy(self, source: BinaryIO, path: Path, most: int) -> tuple[int, str]:
-        size, digest = 0, hashlib.sha256()
-        with path.open("xb") as target:
-            while chunk := source.read(_CHUNK):
-                size += len(chunk)
-                if size > most:
-                    raise ApiError(413, f"the file is larger than {most} bytes", "file_too_large")
-                digest.update(chunk)
-                target.write(chunk)
-        if not size:
-            raise ApiError(400, "the file is empty", "file_empty")
-        return size, digest.hexdigest()
+            taken = self._writing + sum(stored.size for stored in self._files.values())
+            if taken + size > self._max_bytes:
+                raise ApiError(
+                    507, "the server's store of files is full", "store_full", retry_after=60
+                )
+            self._writing += size
 
     def _told(self) -> None:
         with self._lock:
             self._changed(sum(stored.size for stored in self._files.values()))
+
+
+def _checked_size(source: BinaryIO, most: int) -> int:
+    """Bytes of a source, which is at its start again."""
+    size = source.seek(0, os.SEEK_END)
+    source.seek(0)
+    if size > most:
+        raise ApiError(413, f"the file is larger than {most} bytes", "file_too_large")
+    if not size:
+        raise ApiError(400, "the file is empty", "file_empty")
+    return size
+
+
+def _copy(source: BinaryIO, path: Path) -> str:
+    """Hash of what was copied."""
+    digest = hashlib.sha256()
+    with path.open("xb") as target:
+        while chunk := source.read(_CHUNK):
+            digest.update(chunk)
+            target.write(chunk)
+    return digest.hexdigest()
 
 
 def plain_name(name: str) -> str:
