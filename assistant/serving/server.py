@@ -339,9 +339,28 @@ async def _read(request: Request, model: type[Body]) -> Body:
 
 
 async def _opened(work: Callable[..., Opened], parts: Any, request: Request) -> Opened:
-    """What `open_clip` or `open_clips` finds, in a thread."""
+    """What `open_clip` or `open_clips` finds, in a thread.
+
+    Cancelled, what the thread still finds is closed when it is done.
+    """
     service = _service(request)
-    return await asyncio.to_thread(work, parts, service.store, service.settings, _owner(request))
+    opening = asyncio.ensure_future(
+        asyncio.to_thread(work, parts, service.store, service.settings, _owner(request))
+    )
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close)
+        raise
+
+
+def _close(opening: "asyncio.Future[Any]") -> None:
+    """Remove the temporary files of clips that nobody waits for."""
+    if opening.cancelled() or opening.exception() is not None:
+        return
+    found = opening.result()
+    for clip in found if isinstance(found, list) else [found]:
+        clip.close()
 
 
 def _file_object(service: Service, stored: StoredFile) -> FileObject:

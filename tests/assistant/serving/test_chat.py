@@ -88,6 +88,23 @@ def test_a_question_is_answered_with_the_clip_and_what_was_said(server, uploaded
     assert text_of(server, at_once).choices[0].message.content == alone[1]
 
 
+def test_a_second_question_does_not_look_at_the_clip_again(server, uploaded, alone) -> None:
+    """Neither for the same file nor for the same content under another name."""
+
+    def looks() -> float:
+        return server.metric("poise_perception_seconds_count")
+
+    text_of(server, about(uploaded), max_tokens=1)
+    before, hits = looks(), server.metric("poise_clips_total", cache="hit")
+    assert before >= 1
+    content = (DEMO / "squat_demo.npz").read_bytes()
+    again = file_part(server.openai.files.create(file=("b.npz", content), purpose="user_data").id)
+    for part in (uploaded, again):
+        text_of(server, about(part, alone[0], QUESTION), max_tokens=1)
+    assert looks() == before
+    assert server.metric("poise_clips_total", cache="hit") == hits + 2
+
+
 def test_a_stream_is_the_same_answer_in_pieces(server, uploaded, alone) -> None:
     chunks = list(
         text_of(

@@ -6,8 +6,10 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
+import httpx2
 import pytest
 
 from assistant.chat import against
@@ -20,10 +22,11 @@ from assistant.engine.base import GenerationOptions
 from assistant.medical import REFERRAL
 from assistant.perceive import perceive
 from assistant.pose.read import read_pose
+from assistant.serving import server as server_module
 from assistant.tasks.chat import split_calls
 from assistant.web.wording import measure, quantity_name
 
-from .conftest import MODEL, RunningServer, about, file_part
+from .conftest import MODEL, WAIT, RunningServer, about, file_part, wait_until
 
 QUESTION = "What should I fix first?"
 SHOW_ME = "Show me the correction."
@@ -147,7 +150,7 @@ def test_questions_are_answered_as_in_the_terminal(
         answer = text(say(messages))
         assert prompts[-1] == expected
         motions = r" ?\[\w+ of this clip: POST /v1/coach\]"
-        assert re.sub(motions, "", answer) == exchange.text.strip()
+        assert re.sub(motions, "", answer) == exchange.answer.strip()
         messages.append({"role": "assistant", "content": answer})
 
 
@@ -280,6 +283,42 @@ def test_clips_inside_the_request_are_removed_after_it(say, server, clip_paths) 
     given = [inside(clip_paths[i]) for i in (SQUATS[2], THROW, *SQUATS[:2])]
     answer = say([{"role": "user", "content": given}])
     assert "\nAgainst clip2: " not in text(answer) and "\nAgainst clip0: " in text(answer)
+    assert sorted(server.service.store.folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("route", ["chat/completions", "coach"])
+def test_who_leaves_while_clips_are_opened_leaves_no_file(
+    server, clip_paths, monkeypatch, route: str
+) -> None:
+    name = "open_clip" if route == "coach" else "open_clips"
+    opened, begun, go = getattr(server_module, name), Event(), Event()
+
+    def slow(*given: Any) -> Any:
+        begun.set()
+        assert go.wait(WAIT)
+        return opened(*given)
+
+    monkeypatch.setattr(server_module, name, slow)
+    data = base64.b64encode(clip_paths[0].read_bytes()).decode()
+    part = {"type": "input_file", "file_data": f"data:application/x-npz;base64,{data}"}
+    body = {"clip": [part]} if route == "coach" else {"model": MODEL, "messages": about(part)}
+    before = sorted(server.service.store.folder.iterdir())
+    left = server.metric("poise_cancelled_total")
+    added, add = [], server.service.store.add
+
+    def counted(*given: Any, **options: Any) -> Any:
+        added.append(add(*given, **options))
+        return added[-1]
+
+    monkeypatch.setattr(server.service.store, "add", counted)
+    with ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(server.http.post, f"/v1/{route}", json=body, timeout=2.0)
+        assert begun.wait(WAIT)
+        assert isinstance(asked.exception(WAIT), httpx2.TimeoutException)
+    wait_until(lambda: server.metric("poise_cancelled_total") > left, "the client's leave")
+    go.set()
+    wait_until(lambda: bool(added), "the file")
+    wait_until(lambda: not added[0].path.exists(), "the file's end")
     assert sorted(server.service.store.folder.iterdir()) == before
 
 
