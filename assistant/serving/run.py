@@ -91,10 +91,18 @@ def load(
         adapters: for the vLLM engine: folders by the name that requests give as their model.
 
     Raises:
-        PoiseError: no checkpoint or library there, or the engine cannot run it.
+        PoiseError: no checkpoint or library there, an adapter of the checkpoint's name, or the
+            engine cannot run it.
     """
+    checkpoint = Checkpoint.open(model)
+    if checkpoint.name in (adapters or {}):
+        raise PoiseError(
+            "an adapter cannot have the name of the checkpoint that it is for",
+            got=f"--adapter {checkpoint.name}=...",
+            expected="another name: requests for this one get the checkpoint itself",
+        )
     metrics = Metrics()
-    pool = PerceptionPool(Checkpoint.open(model).folder, settings, metrics)
+    pool = PerceptionPool(checkpoint.folder, settings, metrics)
     pool.launch()
     leave_cores_to_workers(settings.workers)
     try:

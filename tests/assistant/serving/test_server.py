@@ -18,8 +18,11 @@ import pytest
 from assistant import cli
 from assistant.coach import Coach
 from assistant.demos.store import DemoStore
+from assistant.errors import PoiseError
 from assistant.feedback import validate
 from assistant.pose.read import read_pose
+from assistant.serving.run import load
+from assistant.serving.settings import ServeSettings
 
 from .conftest import DEMO, MODEL, WAIT, ServerProcess, file_part
 
@@ -164,6 +167,13 @@ def test_a_server_that_cannot_start_says_why(options: tuple[str, ...], said: str
     done = serve(*options)
     assert done.returncode == 1 and said in done.stderr and done.stderr.count("\n") == 1
     assert done.stdout == ""
+
+
+def test_an_adapter_cannot_hide_behind_the_checkpoints_name(tmp_path: Path) -> None:
+    settings = ServeSettings(port=0)
+    with pytest.raises(PoiseError, match=f"--adapter {MODEL}=") as caught:
+        load(None, settings, engine="vllm", adapters={"golf": tmp_path, MODEL: tmp_path})
+    assert "\n" not in str(caught.value)
 
 
 def test_without_vllm_the_message_names_the_command(monkeypatch, capsys) -> None:
