@@ -58,8 +58,9 @@ class ChatAnswer:
 
     Attributes:
         said: which clip it is about.
-        prompt_tokens: of the prompt.
-        most_tokens: after which it is cut.
+        prompt_tokens: of the prompt, a forced label included.
+        most_tokens: that the model may write, after which it is cut; what it did not write itself
+            is not counted.
         pieces: the text, the last piece marked; closing it gives the engine's slot free.
     """
 
@@ -126,7 +127,9 @@ class ChatAnswerer:
             tokens, options = await self._fitted(prompt, options)
             pieces = _filled(about, seen, adapter, self._line.stream(prompt, options))
             answer = ChatAnswer(said, tokens, options.max_new_tokens, pieces)
-        return self._with_comparison(answer, compared) if compared and talk.fresh else answer
+        if not (compared and talk.fresh):
+            return answer
+        return replace(answer, pieces=_followed(answer.pieces, compared))
 
     def _compared(self, item: Judged, earlier: NamedClip | None) -> str:
         """The measured changes since the earlier clip; "" where there are none."""
@@ -139,22 +142,12 @@ class ChatAnswerer:
         )
         return against(earlier.name, changes)
 
-    def _with_comparison(self, answer: ChatAnswer, compared: str) -> ChatAnswer:
-        """The same answer with the comparison below it, which no model writes."""
-        count = len(self._processor.text_ids(compared))
-        return replace(
-            answer,
-            most_tokens=answer.most_tokens + count,
-            pieces=_followed(answer.pieces, compared, count),
-        )
-
     def _experts(self, activity: str) -> Mapping[str, ExpertQuantity]:
         return self._coach.experts.table.get(activity, {})
 
     def _fixed(self, said: ClipSaid, text: str) -> ChatAnswer:
         """An answer that no model writes."""
-        count = len(self._processor.text_ids(text))
-        return ChatAnswer(said, 0, count + 1, _whole(Piece(0, text, count, ended=True)))
+        return ChatAnswer(said, 0, 1, _whole(Piece(0, text, 0, ended=True)))
 
     async def _talk(
         self, clip: NamedClip, earlier: NamedClip | None, adapter: str | None
@@ -194,8 +187,6 @@ class ChatAnswerer:
         """Level and commentary; written once a clip where they are greedy."""
         prompt = self._commentary_prompt(item, level, adapter)
         tokens, options = await self._fitted(prompt, options)
-        label = format_label(level)
-        spent = len(self._processor.text_ids(label))
         name = adapter or ""
         known = seen.first_answers.get(name)
         if options.temperature == 0 and known is not None and known[1] < options.max_new_tokens:
@@ -204,9 +195,8 @@ class ChatAnswerer:
             pieces = self._line.stream(prompt, options)
             if options.temperature == 0:
                 pieces = _kept(pieces, seen, name, options.max_new_tokens)
-        return ChatAnswer(
-            said, tokens - spent, options.max_new_tokens + spent, _after(label, spent, pieces)
-        )
+        pieces = _after(format_label(level), pieces)
+        return ChatAnswer(said, tokens, options.max_new_tokens, pieces)
 
     async def _commentary(
         self, seen: SeenClip, item: Judged, level: str, adapter: str | None
@@ -322,19 +312,15 @@ async def _whole(piece: Piece) -> AsyncGenerator[Piece, None]:
     yield piece
 
 
-async def _after(
-    label: str, tokens: int, pieces: AsyncGenerator[Piece, None]
-) -> AsyncGenerator[Piece, None]:
+async def _after(label: str, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
     """The forced label as the first piece, then what is written after it."""
     async with aclosing(pieces):
-        yield Piece(0, label, tokens)
+        yield Piece(0, label, 0)
         async for piece in pieces:
-            yield Piece(0, piece.text, tokens + piece.tokens, piece.ended)
+            yield piece
 
 
-async def _followed(
-    pieces: AsyncGenerator[Piece, None], line: str, tokens: int
-) -> AsyncGenerator[Piece, None]:
+async def _followed(pieces: AsyncGenerator[Piece, None], line: str) -> AsyncGenerator[Piece, None]:
     """The same pieces and then a line of its own, unless what was measured stands in them."""
     text, measured = "", line.rpartition("Measured: ")[2]
     async with aclosing(pieces):
@@ -342,7 +328,7 @@ async def _followed(
             text += piece.text
             if piece.ended:
                 added = "" if measured in text else f"\n{line}" if text else line
-                piece = replace(piece, text=piece.text + added, tokens=piece.tokens + tokens)
+                piece = replace(piece, text=piece.text + added)
             yield piece
 
 

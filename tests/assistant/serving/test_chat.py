@@ -74,9 +74,10 @@ def test_the_first_answer_is_label_and_commentary(server, uploaded, alone) -> No
     assert choice.finish_reason == "stop"
     assert answer.model == MODEL and answer.object == "chat.completion"
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
-    tokens = server.service.chats._processor.text_ids(alone[0])
-    assert answer.usage.completion_tokens == pytest.approx(len(tokens), abs=2)
     said = answer.model_extra["poise"]
+    written = alone[0].removeprefix(format_label(said["level"]))
+    tokens = server.service.chats._processor.text_ids(written)
+    assert answer.usage.completion_tokens == pytest.approx(len(tokens), abs=2)
     assert said["judged"] and said["activity"] == "bodyweight_squat"
     assert alone[0].startswith(f"Proficiency Level: {said['level']}.")
 
@@ -181,6 +182,21 @@ def test_length_temperature_and_seed(server, uploaded, alone) -> None:
         for s in (1, 1, 2)
     ]
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_no_answer_takes_more_tokens_than_it_may(server, uploaded, alone) -> None:
+    """The label, forced, is part of the prompt; a referral is not written by the model."""
+    for most in (3, None, 3):  # the last where the whole answer is known already
+        answer = text_of(server, about(uploaded), max_tokens=most)
+        text = answer.choices[0].message.content
+        assert alone[0].startswith(text) and text.startswith("Proficiency Level: ")
+        if most is not None:
+            assert answer.usage.completion_tokens == most
+            assert answer.choices[0].finish_reason == "length"
+    referred = text_of(server, about(uploaded, "a", "my knee hurts"), max_tokens=3)
+    assert referred.choices[0].message.content == REFERRAL
+    assert referred.choices[0].finish_reason == "stop"
+    assert referred.usage.completion_tokens == 0
 
 
 def test_special_tokens_typed_by_a_user_stay_text(server, uploaded, alone) -> None:
