@@ -2,6 +2,8 @@
 
 import math
 import zipfile
+import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +27,21 @@ def check_film(path: Path, limits: ClipLimits) -> None:
 
 
 def check_pose_file(path: Path, limits: ClipLimits) -> None:
-    """Raise PoiseError where a pose file is larger, or would unpack to more, than is allowed."""
+    """Raise PoiseError where a pose file is larger, would unpack to more, or states more frames or
+    seconds than is allowed; formats other than .npz state no length before they are read."""
     size = path.stat().st_size
     if size > limits.unpacked_bytes:
         raise _too_large("pose file", f"{size} bytes", f"at most {limits.unpacked_bytes}")
     if path.suffix.lower() == ".npz" and zipfile.is_zipfile(path):
-        unpacked = sum(_stated_bytes(path))
+        stated = _stated(path)
+        unpacked = sum(array.bytes for array in stated.values())
         if unpacked > limits.unpacked_bytes:
             raise _too_large(
                 "pose file", f"{unpacked} bytes unpacked", f"at most {limits.unpacked_bytes}"
             )
+        frames = stated["joints.npy"].length if "joints.npy" in stated else 0
+        fps = stated["fps.npy"].number if "fps.npy" in stated else 0.0
+        _check_length("pose", frames, frames / fps if fps > 0 else 0.0, limits)
 
 
 def check_pose(pose: PoseSequence, limits: ClipLimits) -> None:
@@ -42,27 +49,47 @@ def check_pose(pose: PoseSequence, limits: ClipLimits) -> None:
     _check_length("pose", len(pose), pose.duration, limits)
 
 
-def _stated_bytes(path: Path) -> list[int]:
-    """Bytes of each array by its header and of each member by the archive's word, the larger.
+@dataclass(frozen=True)
+class _Array:
+    """An array by its header.
 
-    An array's header may promise far more than its member holds, and memory is taken by its word.
+    Attributes:
+        bytes: by the header or by the archive's word, the larger: the header may promise far more
+            than the member holds, and memory is taken by its word.
+        length: of its first axis, 0 for a single number.
+        number: its value where it is a single number, else 0.
     """
-    sizes = []
+
+    bytes: int
+    length: int
+    number: float
+
+
+def _stated(path: Path) -> dict[str, _Array]:
+    """What the members of an archive state."""
     try:
         with zipfile.ZipFile(path) as archive:
+            found = {}
             for member in archive.infolist():
                 with archive.open(member) as file:
-                    sizes.append(max(_array_bytes(file), member.file_size))
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, NotImplementedError) as fault:
+                    found[member.filename] = _header(file, member.file_size)
+            return found
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        ValueError,
+        OSError,
+        EOFError,
+        NotImplementedError,
+    ) as fault:
         raise PoiseError(
             "cannot read pose file",
             got=f"an archive that does not open ({type(fault).__name__})",
             expected="an .npz file of plain arrays",
         ) from fault
-    return sizes
 
 
-def _array_bytes(file: Any) -> int:
+def _header(file: Any, size: int) -> _Array:
     version = np.lib.format.read_magic(file)
     read = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -71,7 +98,10 @@ def _array_bytes(file: Any) -> int:
     if version not in read:
         raise ValueError(f"array version {version}")
     shape, _, dtype = read[version](file)
-    return math.prod(shape) * dtype.itemsize
+    single = math.prod(shape) == 1 and dtype.kind in "fiu"
+    number = float(np.frombuffer(file.read(dtype.itemsize), dtype)[0]) if single else 0.0
+    stated = max(math.prod(shape) * dtype.itemsize, size)
+    return _Array(stated, shape[0] if shape else 0, number)
 
 
 def _check_length(what: str, frames: int, seconds: float, limits: ClipLimits) -> None:

@@ -91,6 +91,7 @@ def see(perception: "Perception", job: SeeJob, limits: ClipLimits) -> "Judged | 
     from assistant.perceive import perceive
     from assistant.pose.read import read_pose
     from assistant.serving.limits import check_film, check_pose, check_pose_file
+    from assistant.video.decode import at_most_pixels
 
     for film in job.views.values():
         check_film(film, limits)
@@ -99,9 +100,11 @@ def see(perception: "Perception", job: SeeJob, limits: ClipLimits) -> "Judged | 
         check_pose_file(job.pose, limits)
         pose = read_pose(job.pose)
         check_pose(pose, limits)
-    resolved = resolve_pose(Clip(job.clip_id, dict(job.views), pose))
-    given = CoachInput(job.clip_id, resolved.pose, dict(job.views))
-    return perceive(perception, [given], activity=job.activity)[0]
+    # A film may grow after its header; coded pictures are somewhat larger than those shown.
+    with at_most_pixels(2 * limits.pixels):
+        resolved = resolve_pose(Clip(job.clip_id, dict(job.views), pose))
+        given = CoachInput(job.clip_id, resolved.pose, dict(job.views))
+        return perceive(perception, [given], activity=job.activity)[0]
 
 
 def _answer(

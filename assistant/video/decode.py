@@ -11,6 +11,7 @@ lists, films without full key frames), the reader goes back further, at last to 
 
 import contextlib
 from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -36,7 +37,7 @@ _MISSING_SHARE: Final = 0.05
 # A still picture has no rate; any number will do.
 _STILL_FPS: Final = 25.0
 # More than any camera's: a film whose pictures grow beyond it ends there, before memory does.
-_MAX_PIXELS: Final = 2**26
+_most_pixels: ContextVar[int] = ContextVar("most_pixels", default=2**26)
 # Key frames that are tried, one before the other, until decoding begins early enough.
 _ENTRIES: Final = 3
 
@@ -88,6 +89,17 @@ class _Index:
     def saves(self, at: int, entry: int) -> bool:
         """Whether decoding from `entry` skips a frame that lies after `at`."""
         return int(np.searchsorted(self.pts, entry) - np.searchsorted(self.pts, at)) > 1
+
+
+@contextlib.contextmanager
+def at_most_pixels(pixels: int) -> Iterator[None]:
+    """Within it, a film is damaged where its coded pictures, padded to whole blocks, are larger:
+    also where they grow after the header and the first frames."""
+    before = _most_pixels.set(pixels)
+    try:
+        yield
+    finally:
+        _most_pixels.reset(before)
 
 
 def probe(path: Path) -> VideoInfo:
@@ -242,12 +254,13 @@ def _decode_from(path: Path, container: InputContainer, pts: int | None) -> Iter
 
 def _open(path: Path) -> InputContainer:
     check_file(path, "video")
+    limit = {"max_pixels": str(_most_pixels.get())}
     try:
         container = av.open(
             f"file:{path}",
             mode="r",
             container_options={"format_whitelist": _CONTAINERS},
-            stream_options=cast(Any, [{"max_pixels": str(_MAX_PIXELS)}]),  # PyAV's type says str
+            stream_options=cast(Any, [limit]),  # PyAV's type says str
         )
     except (av.error.FFmpegError, ValueError) as fault:
         raise _damaged(path, "no readable video data") from fault
@@ -256,7 +269,7 @@ def _open(path: Path) -> InputContainer:
         raise _damaged(path, "no picture track")
     stream = container.streams.video[0]
     stream.thread_type = "AUTO"
-    stream.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}
+    stream.codec_context.options = limit
     return container
 
 

@@ -12,6 +12,7 @@ import pytest
 from assistant.clip import PoseSequence
 from assistant.errors import PoiseError
 from assistant.pose import read
+from assistant.serving import limits as limits_module
 from assistant.serving.limits import check_film, check_pose, check_pose_file
 from assistant.serving.perception_worker import SeeJob, see
 from assistant.serving.settings import ClipLimits
@@ -52,9 +53,13 @@ def test_a_header_that_understates_is_stopped_at_the_decoder(
     film: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = film(tmp_path / "a.mp4", 30)
-    monkeypatch.setattr(decode, "_MAX_PIXELS", 64 * 48 - 1)
-    with pytest.raises(PoiseError, match="cannot read video"):
+    with decode.at_most_pixels(64 * 48 - 1), pytest.raises(PoiseError, match="cannot read video"):
         list(decode.frames(path))
+    assert len(list(decode.frames(path))) == 30
+    monkeypatch.setattr(limits_module, "check_film", lambda *_: None)  # as if it had understated
+    nobody: Any = None
+    with pytest.raises(PoiseError, match="cannot read video"):
+        see(nobody, SeeJob("a", {"exo1": path}), ClipLimits(pixels=64 * 48 // 2 - 1))
 
 
 def test_an_archive_that_unpacks_to_much_is_refused(tmp_path: Path) -> None:
@@ -77,6 +82,26 @@ def test_a_worker_reads_no_array_of_a_pose_over_the_limits(
     nobody: Any = None
     with pytest.raises(PoiseError, match="bytes unpacked"):
         see(nobody, SeeJob("a", {}, path), ClipLimits(unpacked_bytes=10**6))
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [(ClipLimits(frames=1899), "1900 frames"), (ClipLimits(seconds=189.0), r"190\.0 s")],
+)
+def test_a_long_pose_is_refused_by_its_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: ClipLimits, said: str
+) -> None:
+    path = tmp_path / "long.npz"
+    np.savez_compressed(path, joints=np.zeros((1900, 17, 3), np.float32), fps=np.float64(10))
+    check_pose_file(path, ClipLimits(seconds=190.0, frames=1900))
+
+    def loaded(*_: object) -> None:
+        raise AssertionError("the pose was read")
+
+    monkeypatch.setattr(read, "read_pose", loaded)
+    nobody: Any = None
+    with pytest.raises(PoiseError, match=said):
+        see(nobody, SeeJob("a", {}, path), limits)
 
 
 def test_an_array_that_promises_much_is_refused(tmp_path: Path) -> None:
