@@ -172,9 +172,7 @@ def judged_result(
             "pdm": {s: found.pdm.get(s) for s in ("ego", "exo", "pose")},
             "coral": [float(q) for q in found.q],
         },
-        commentary=" ".join(
-            [r.text for r in parsed.remarks] + ([parsed.drill] if parsed.drill else [])
-        ),
+        commentary=_commentary(parsed),
         focus=_focus(remarks, parsed, found),
         remarks=remarks,
         moments=[{"start": m.start, "end": m.end, "weight": m.weight} for m in found.moments],
@@ -218,6 +216,12 @@ def told_record(item: Judged, text: str, levels: np.ndarray, experts: Experts) -
         "focus": _focus(remarks, parsed, found),
         "measurements": [asdict(measured) for measured in item.measurements],
     }
+
+
+def _commentary(parsed: ParsedFeedback) -> str:
+    """What is said without the grammar's headers; free text, as a model of it writes, as it is."""
+    said = [remark.text for remark in parsed.remarks] + ([parsed.drill] if parsed.drill else [])
+    return " ".join(said or parsed.commentary.split())
 
 
 def _remarks(item: Judged, parsed: ParsedFeedback, experts: Experts) -> list[Remark]:

@@ -133,11 +133,29 @@ def format_feedback(
     twice = sorted({region for region in regions if regions.count(region) > 1})
     if twice:
         raise ValueError(f"one remark a region; got several of: {', '.join(twice)}")
-    label, lines = format_label(level), [*map(format_remark, remarks)]
+    lines = [*map(format_remark, remarks)]
     if drill is not None:
         if not drill.strip() or "<|" in drill:
             raise ValueError(f"not a drill; got: {drill!r}; expected: a sentence, or None")
         lines.append(f"{DRILL_PREFIX} {_one_line(drill)}")
+    return _arranged(level, lines, form)
+
+
+def format_plain(level: str, text: str, form: str = LABEL_FIRST) -> str:
+    """An answer whose commentary is free text, as ProfVLM's (Table 1), on one line.
+
+    Raises:
+        ValueError: an unknown level or form, or an empty text.
+    """
+    _check_form(form)
+    if not text.strip():
+        raise ValueError(f"not a commentary; got: {text!r}; expected: some words")
+    return _arranged(level, [_one_line(text)], form)
+
+
+def _arranged(level: str, lines: Sequence[str], form: str) -> str:
+    """Label and lines of commentary in the order of a form."""
+    label = format_label(level)
     if form == LABEL_FIRST:
         return "\n".join([label, *lines])
     alone = f"{LABEL_PREFIX} {level}."

@@ -118,6 +118,7 @@ def train(
     from training.recipe import load_recipe
 
     loaded = load_recipe(recipe, settings or [])
+    from training.dataset_clips import told_rows
     from training.export import export_checkpoint
     from training.record import write_record
     from training.required import check_stage
@@ -129,6 +130,8 @@ def train(
     if stage is not None and stage not in known:
         raise PoiseError("unknown stage", got=stage, expected=", ".join(known))
     begun = _begun(loaded.activity, stage, tuple(STAGES))
+    if loaded.language.dataset:
+        told_rows(loaded.language, loaded.seed)  # before anything is cleared or costs a minute
     folder = output or Path("runs") / loaded.name
     run = Run(loaded, folder, resume=resume)
     if stage is not None:

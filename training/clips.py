@@ -33,7 +33,7 @@ from training.clip_store import (
     video_arrays,
     videos_of,
 )
-from training.language_samples import PerceivedClip, library_frames, perceive
+from training.language_samples import PerceivedClip, ToldClip, library_frames, perceive
 from training.proficiency import Beside, ProficiencySettings, cross_fit_scores
 from training.progress import Progress
 from training.run import WORK, Run, learner_poses
@@ -151,12 +151,12 @@ def _identity(run: Run, drills: Sequence[Drill], library: Library, seed: int) ->
     )
 
 
-def fit_inputs(model: PoiseForConditionalGeneration, clips: Sequence[PerceivedClip]) -> None:
+def fit_inputs(model: PoiseForConditionalGeneration, clips: Sequence[ToldClip]) -> None:
     """Fit the input norms of the model from the clips that it will learn from."""
     rows = {}
     for modality in ("pose", "score", "regions", "stage1"):
-        given = [getattr(clip.inputs, modality) for clip in clips]
-        if any(value is None for value in given):  # the model is not given them at all
+        given = [v for clip in clips if (v := getattr(clip.inputs, modality)) is not None]
+        if not given:  # the model is not given them at all
             continue
         values = np.stack(given)
         rows[modality] = torch.from_numpy(values.reshape(-1, values.shape[-1])).float()

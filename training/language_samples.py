@@ -7,7 +7,7 @@ codes (F_g) or the demonstration's codes (F_r): the tasks share their prefix in 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -33,6 +33,30 @@ if TYPE_CHECKING:
     from data_prep.drills.simulate import Drill
 
 
+class ToldClip(Protocol):
+    """What F_t is learned from: a clip as the model meets it, and what is said of it."""
+
+    @property
+    def sample_id(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def level(self) -> int | None:
+        """0..3, None where there is nothing to judge."""
+        ...
+
+    @property
+    def inputs(self) -> ModelInputs:
+        """Features of the prompt."""
+        ...
+
+    @property
+    def answer(self) -> str:
+        """Label and commentary as the model should write them."""
+        ...
+
+
 @dataclass(frozen=True)
 class PerceivedClip:
     """A drill as the language model meets it.
@@ -53,6 +77,16 @@ class PerceivedClip:
     twin_codes: np.ndarray
     gold: int
     answer: str = ""
+
+    @property
+    def sample_id(self) -> str:
+        """The drill's name."""
+        return self.drill.sample_id
+
+    @property
+    def level(self) -> int | None:
+        """The drill's level."""
+        return self.drill.level
 
 
 def demonstration_of(clip: PerceivedClip, library: Library) -> Demonstration:
@@ -205,7 +239,7 @@ class TokenSample:
 
 
 def commentary_messages(
-    clip: PerceivedClip, commentary: str, *, demonstration: np.ndarray | None
+    clip: ToldClip, commentary: str, *, demonstration: np.ndarray | None
 ) -> list[Message]:
     """F_t alone."""
     return render_messages(

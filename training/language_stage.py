@@ -36,11 +36,13 @@ from training.adapter import (
 )
 from training.atomic import install
 from training.clips import TELLING_SEED, fit_inputs, perceived_clips
+from training.dataset_clips import dataset_clips, level_basis, told_samples
 from training.dialogue_samples import dialogue_samples
 from training.language_samples import (
     Pairs,
     PerceivedClip,
     TokenSample,
+    ToldClip,
     commentary_messages,
     correction_messages,
     ignore_guide,
@@ -63,7 +65,8 @@ GENERATION_BATCH = 64
 
 
 def language_stage(run: Run) -> None:
-    """LoRA multi-task training on pool B, merged; label temperature; library likelihoods.
+    """LoRA multi-task training on pool B, or F_t on a dataset, merged; label temperature; library
+    likelihoods.
 
     With `activity` in the recipe: `sport_adapter` instead.
     """
@@ -90,19 +93,19 @@ def language_stage(run: Run) -> None:
 def conversations(
     run: Run, source: Path, library: Library, processor: PoiseProcessor, progress: Progress
 ) -> list[TokenSample]:
-    """What the model in `source` learns from the clips of pool B.
+    """What the model in `source` learns from the clips of pool B, or of a dataset.
 
     Where nothing was pretrained, the model's input norms are fitted from the clips first.
     """
     recipe, model = run.recipe, load_model(source)
+    if recipe.language.dataset:
+        takes = dataset_clips(run, "train")
+        fit_new(run, model, takes, source)
+        return told_samples(processor, takes, recipe.language)
     share = recipe.language.video_share
     clips = perceived_clips(run, library, recipe.seed + TELLING_SEED, video_share=share)
     progress.say(f"{len(clips)} clips perceived")
-    if not recipe.pretrain.steps and not recipe.activity:  # else pretraining did it
-        fit_inputs(model, clips)
-        fresh = source.with_name(source.name + ".fitted")
-        model.save_pretrained(fresh)
-        install(fresh, source)
+    fit_new(run, model, clips, source)
     alone = recipe.language.tasks == "commentary"
     own = {} if alone else own_commentary(run, model, processor, clips)
     samples = multitask_samples(run, clips, library, processor, own)
@@ -111,6 +114,17 @@ def conversations(
     if talks:
         progress.say(f"{len(talks)} dialogues")
     return [*samples, *talks]
+
+
+def fit_new(
+    run: Run, model: PoiseForConditionalGeneration, clips: Sequence[ToldClip], source: Path
+) -> None:
+    """Fit the input norms of a model in `source` that nothing was pretrained on."""
+    if not run.recipe.pretrain.steps and not run.recipe.activity:  # else pretraining did it
+        fit_inputs(model, clips)
+        fresh = source.with_name(source.name + ".fitted")
+        model.save_pretrained(fresh)
+        install(fresh, source)
 
 
 def adapt(
@@ -224,7 +238,9 @@ def finish(
     install(fresh, run.folder / LANGUAGE_FOLDER)
     rated = with_unconditional(library.items, engine, merged.config)
     Library(rated).save(run.folder / LIBRARY_FOLDER)
-    Checkpoint(run.folder, f"poise-{run.recipe.name}", LEVEL_BASIS).write()
+    language = run.recipe.language
+    basis = level_basis(language) if language.dataset else LEVEL_BASIS
+    Checkpoint(run.folder, f"poise-{run.recipe.name}", basis).write()
 
 
 def own_commentary(
@@ -317,12 +333,19 @@ def multitask_samples(
 
 def fit_label_temperature(run: Run, engine: TransformersEngine, perception: Perception) -> float:
     """Temperature of the label likelihoods by cross-entropy on validation performers."""
+    clips = temperature_clips(run, perception)
+    said = said_before_label(engine, [clip.inputs for clip in clips], seed=run.recipe.seed)
+    prompts = [label_prompt(c.inputs, said=before) for c, before in zip(clips, said, strict=True)]
+    logits = [engine.score(prompt, label_continuations())[0] for prompt in prompts]
+    return fit_temperature(np.array(logits), np.array([clip.level for clip in clips]))
+
+
+def temperature_clips(run: Run, perception: Perception) -> Sequence[ToldClip]:
+    """All clips of known activities of the validation performers, or of a dataset's validation."""
+    if run.recipe.language.dataset:
+        return dataset_clips(run, "validation")
     drills = [d for d in run.pool("validation") if d.level is not None]
     poses = learner_poses(drills, run.recipe.seed + 31, 20.0)
     assessments = perception.assessor.assess_many(poses)
     seen = perceive(drills, poses, assessments, perception)
-    clips = with_films(run, seen, run.recipe.seed + 31)
-    said = said_before_label(engine, [clip.inputs for clip in clips], seed=run.recipe.seed)
-    prompts = [label_prompt(c.inputs, said=before) for c, before in zip(clips, said, strict=True)]
-    logits = [engine.score(prompt, label_continuations())[0] for prompt in prompts]
-    return fit_temperature(np.array(logits), np.array([d.level for d in drills]))
+    return with_films(run, seen, run.recipe.seed + 31)

@@ -3,7 +3,8 @@
 The small one learns, all parameters at once, from three kinds of conversation: talk alone (speech
 and summary, question and answer; first of all where `pretrain.talk_steps` says so), commentary
 after a clip's features, and pose codes without any commentary (corrections and demonstrations after
-the learner's own). LoRA then teaches the tasks as whole conversations.
+the learner's own). Of a dataset (`language.dataset`) it learns the commentary alone. LoRA then
+teaches the tasks as whole conversations.
 """
 
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from data_prep.drills.commentary import compose_summary
 from data_prep.drills.records import Drill
 from prompts.render import Codes, render_messages
 from training.clips import TELLING_SEED, fit_inputs, perceived_clips
+from training.dataset_clips import dataset_clips, told_samples, told_texts
 from training.dialogue_samples import Talks, talk_sample
 from training.language import build_model, load_base
 from training.language_samples import (
@@ -58,7 +60,10 @@ def pretrain_stage(run: Run) -> None:
         if run.is_main:
             base.tokenizer.save_pretrained(folder)
     elif run.is_main:
-        texts = composed_texts(told_drills(run), recipe.seed, recipe.language)
+        if recipe.language.dataset:
+            texts = told_texts(dataset_clips(run, "train"))
+        else:
+            texts = composed_texts(told_drills(run), recipe.seed, recipe.language)
         train_tokenizer(
             texts,
             folder,
@@ -147,6 +152,10 @@ def conversations(
     progress: Progress,
 ) -> list[TokenSample]:
     """All kinds; the model's input norms are fitted from the clips on the way."""
+    if run.recipe.language.dataset:
+        takes = dataset_clips(run, "train")
+        fit_inputs(model, takes)
+        return told_samples(processor, takes, run.recipe.language)
     recipe, told = run.recipe, told_drills(run)
     library = Library.load(run.folder / LIBRARY_FOLDER)
     # Films are the language stage's matter, unless the model is given nothing else.

@@ -217,6 +217,12 @@ class LanguageSettings:
         loss_balance: `equal` makes the label weigh as much as the commentary in every answer,
             whatever their lengths, instead of `verdict_weight`.
         projector_gating, projector_norm: the last two steps of ProfVLM's Table 6 (of `agp`).
+        dataset: a folder of labelled samples (`poise data egoexo4d`, then `poise data label`) whose
+            takes are learned and measured on, in pretraining too; empty simulates drills.
+        dataset_text: which words of its rows are learned: their summaries, or what was spoken as it
+            was transcribed (ProfVLM section 4.1).
+        features: a folder of `poise data features` over the dataset by the run's own video encoder;
+            empty reads the films, into the run's `work/`.
     """
 
     steps: int = 900
@@ -248,6 +254,9 @@ class LanguageSettings:
     projector_gating: bool = True
     projector_norm: bool = True
     mapper_hidden: int = 192
+    dataset: str = ""
+    dataset_text: Literal["summary", "spoken"] = "summary"
+    features: str = ""
 
     @property
     def weighting(self) -> dict[str, Any]:
@@ -452,6 +461,8 @@ def _unfit(recipe: Recipe) -> list[str]:
             f"correction.epochs is {recipe.correction.epochs} with language.tasks commentary, "
             "expected 0, or all tasks"
         )
+    if language.dataset:
+        faults += _unfit_for_dataset(recipe)
     if recipe.activity and recipe.activity not in recipe.activities:
         faults.append(
             f"activity is {recipe.activity!r}, expected one of {', '.join(recipe.activities)}"
@@ -462,3 +473,20 @@ def _unfit(recipe: Recipe) -> list[str]:
             "expected a multiple of twice the heads"
         )
     return faults
+
+
+def _unfit_for_dataset(recipe: Recipe) -> list[str]:
+    """Settings that ask for what is known of simulated drills alone."""
+    language, pretrain = recipe.language, recipe.pretrain
+    wanted: list[tuple[str, object, object, str]] = [
+        ("language.tasks", language.tasks, "commentary", "pairs of a dataset are not read yet"),
+        ("language.dialogue_share", language.dialogue_share, 0, "dialogues are of drills"),
+        ("activity", recipe.activity, "", "adapters of one sport are trained on drills"),
+    ]
+    if pretrain.steps:
+        wanted.append(("pretrain.talk", pretrain.talk, False, "talk is of drills"))
+    return [
+        f"{name} is {value!r} with language.dataset, expected {expected!r}: {why}"
+        for name, value, expected, why in wanted
+        if value != expected
+    ]

@@ -6,8 +6,12 @@ from typing import Final
 
 from assistant.checkpoint import LANGUAGE_FOLDER, LIBRARY_FOLDER, Checkpoint
 from assistant.errors import PoiseError
-from assistant.model.configuration_poise import PoiseConfig
-from assistant.perception import POSE_TOKENIZER_FOLDER, PROFICIENCY_FOLDER
+from assistant.model.configuration_poise import GIVEN, PoiseConfig
+from assistant.perception import (
+    POSE_TOKENIZER_FOLDER,
+    PROFICIENCY_FOLDER,
+    VIDEO_ENCODER_FOLDER,
+)
 from training.language import check_architecture
 from training.pretraining import PRETRAINED
 from training.run import WORK, Run
@@ -22,12 +26,18 @@ NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "labelling": (LANGUAGE_FOLDER,),
     "contrastive": (POSE_TOKENIZER_FOLDER, PROFICIENCY_FOLDER, LIBRARY_FOLDER),
 }
+# Stages that read `language.dataset`.
+OF_DATASET: Final = ("pretrain", "language")
 
 
 def check_stage(run: Run, stage: str) -> None:
     """Raise PoiseError unless `--stage` can begin in the run's folder: earlier parts are there, and
     the model that `language` adapts is the one that the recipe speaks of."""
-    missing = [part for part in NEEDED.get(stage, ()) if not (run.folder / part).is_dir()]
+    needed = NEEDED.get(stage, ())
+    language = run.recipe.language
+    if language.dataset and "video" in GIVEN[language.inputs] and stage in OF_DATASET:
+        needed = (*needed, VIDEO_ENCODER_FOLDER)
+    missing = [part for part in needed if not (run.folder / part).is_dir()]
     if missing:
         raise PoiseError(
             f"cannot train the stage {stage} in {run.folder}",

@@ -14,6 +14,7 @@ from typing import Any
 from assistant.errors import PoiseError
 from training.atomic import write_json
 from training.loop_state import clear_states
+from training.recipe import Recipe
 from training.run import WORK, Run
 
 RECIPE_FILE, DONE_FILE = "recipe.json", "done.json"
@@ -66,7 +67,10 @@ def loop_folders(run: Run, stage: str) -> list[Path]:
 
 
 def check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raise PoiseError unless both settings make the same numbers."""
+    """Raise PoiseError unless both settings make the same numbers; one that the version which began
+    the run did not know stood at its default."""
+    usual = flat(json.loads(json.dumps(asdict(Recipe(name="")))))
+    before = {key: usual[key] for key in now if key in usual} | before
     other = [
         f"{key}={now.get(key)!r} (begun with {before.get(key)!r})"
         for key in sorted(before.keys() | now.keys())

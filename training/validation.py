@@ -3,7 +3,9 @@
 `loss` is that of the whole conversation (label, commentary, corrected codes). `label_field` and
 `commentary_field` are the shares of free greedy answers that hold the field (ProfVLM Table 9), and
 `format` the share without any fault: both fields, in order, every line a remark or the drill.
-`level_accuracy` and `level_macro_f1` are of the level that the answer names.
+`level_accuracy` and `level_macro_f1` are of the level that the answer names. With
+`language.dataset` the clips are takes of its validation split, and `format` is left out, since its
+texts are free.
 """
 
 from collections.abc import Sequence
@@ -21,8 +23,10 @@ from data_prep.drills.commentary import compose_summary
 from prompts.parse import LABEL_FIRST, parse_feedback
 from prompts.render import render_messages
 from prompts.vocabulary import LEVELS
+from training.dataset_clips import dataset_clips
 from training.language_samples import (
     PerceivedClip,
+    ToldClip,
     commentary_messages,
     correction_messages,
     ignore_guide,
@@ -41,12 +45,12 @@ class HeldOut:
 
     def __init__(self, run: Run, processor: PoiseProcessor) -> None:
         self.run, self.processor = run, processor
-        self._clips: list[PerceivedClip] = []
+        self._clips: Sequence[ToldClip] = []
 
     def __call__(self, model: Any) -> dict[str, float]:
         """The measures; leaves the model in eval mode."""
         if not self._clips:
-            self._clips = validation_clips(self.run)
+            self._clips = measured_clips(self.run)
         inner: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
         inner.eval()
         bf16 = uses_bf16(self.run.recipe.language.precision)
@@ -62,6 +66,7 @@ class HeldOut:
                 messages = commentary_messages(clip, clip.answer, demonstration=None)
                 samples.append(token_sample(self.processor, messages, clip.inputs))
                 continue
+            assert isinstance(clip, PerceivedClip)  # a dataset's have no codes
             messages = correction_messages(clip, clip.answer, demonstration=None, supervised=True)
             sample = token_sample(self.processor, messages, clip.inputs)
             samples.append(ignore_guide(sample, *clip.learner_codes.shape))
@@ -82,7 +87,10 @@ class HeldOut:
         answers = TransformersEngine(model, self.processor).generate(prompts, GenerationOptions())
         form = self.run.recipe.language.answer_form
         texts = [answer.text for answer in answers]
-        return compliance(texts, form) | levels_said(texts, form, self._clips)
+        found = compliance(texts, form) | levels_said(texts, form, self._clips)
+        if self.run.recipe.language.dataset:
+            del found["format"]
+        return found
 
 
 def compliance(texts: Sequence[str], form: str = LABEL_FIRST) -> dict[str, float]:
@@ -95,12 +103,10 @@ def compliance(texts: Sequence[str], form: str = LABEL_FIRST) -> dict[str, float
     }
 
 
-def levels_said(
-    texts: Sequence[str], form: str, clips: Sequence[PerceivedClip]
-) -> dict[str, float]:
+def levels_said(texts: Sequence[str], form: str, clips: Sequence[ToldClip]) -> dict[str, float]:
     """Accuracy and macro F1 of the levels that the texts name (ProfVLM Tables 4 and 6 to 8), beside
     the share of the commonest level. A text that names none is wrong."""
-    true = np.array([clip.drill.level for clip in clips])
+    true = np.array([clip.level for clip in clips])
     found = [parse_feedback(text, form).level for text in texts]
     said = np.array([-1 if level is None else LEVELS.index(level) for level in found])
     f1 = [
@@ -135,6 +141,13 @@ def with_films(run: Run, clips: Sequence[PerceivedClip], seed: int) -> list[Perc
         replace(clip, inputs=replace(clip.inputs, video=masked(row, names, language.views)))
         for clip, row, names in zip(clips, rows, filmed, strict=True)
     ]
+
+
+def measured_clips(run: Run) -> Sequence[ToldClip]:
+    """`loop.evaluation_clips` clips of the validation performers, or takes of a dataset's."""
+    if run.recipe.language.dataset:
+        return dataset_clips(run, "validation", run.recipe.loop.evaluation_clips)
+    return validation_clips(run)
 
 
 def validation_clips(run: Run) -> list[PerceivedClip]:
