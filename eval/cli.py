@@ -9,10 +9,10 @@ import typer
 
 from assistant.files import check_writable
 from eval.calibration_cli import calibration
-from eval.dataset_suites_cli import egoexo4d_proficiency, expertaf
+from eval.dataset_suites_cli import egoexo4d_proficiency, expertaf, open_coach
 from eval.dialogues_cli import chat_questions
 from eval.humans_cli import app as humans
-from eval.options import AsJson, ModelFolder, Output
+from eval.options import AsJson, EngineName, ModelFolder, Output
 from eval.output import finish
 from eval.paper_tables_cli import tables
 from eval.proficiency_controls_cli import proficiency_controls
@@ -43,6 +43,7 @@ def suites() -> None:
 @app.command("mini-test")
 def mini_test(
     model: ModelFolder = None,
+    engine: EngineName = "transformers",
     cache: Cache = SETS,
     limit: Annotated[int | None, typer.Option(help="Clips of each set, balanced.")] = None,
     condition_limit: Annotated[
@@ -63,13 +64,14 @@ def mini_test(
     from eval.testset import CONDITIONS
 
     sets = {name: name for name in CONDITIONS}
-    _measure("mini-test", sets, model, cache, limit, condition_limit, ranked, real_poses,
+    _measure("mini-test", sets, model, engine, cache, limit, condition_limit, ranked, real_poses,
              contrastive, as_json, output, seed)  # fmt: skip
 
 
 @app.command("mini-test-shifted")
 def mini_test_shifted(
     model: ModelFolder = None,
+    engine: EngineName = "transformers",
     cache: Cache = SETS,
     limit: Annotated[int | None, typer.Option(help="Clips, balanced.")] = None,
     ranked: Ranked = None,
@@ -80,14 +82,15 @@ def mini_test_shifted(
     """The same on performers outside the training distribution, all figures and floors."""
     from eval.testset import STANDARD
 
-    _measure("mini-test-shifted", {STANDARD: "shifted"}, model, cache, limit, None, ranked, None,
-             None, as_json, output, seed)  # fmt: skip
+    _measure("mini-test-shifted", {STANDARD: "shifted"}, model, engine, cache, limit, None, ranked,
+             None, None, as_json, output, seed)  # fmt: skip
 
 
 def _measure(
     name: str,
     sets_of: dict[str, str],
     model: Path | None,
+    engine: str,
     cache: Path,
     limit: int | None,
     condition_limit: int | None,
@@ -100,14 +103,13 @@ def _measure(
 ) -> None:
     """Run a suite of simulated clips; `sets_of` says which set plays which condition's part."""
     check_writable(output)
-    from assistant.coach import Coach
     from assistant.demos.contrastive import DualEncoder
     from assistant.progress import progress_bar
     from eval import mini_test as suite
     from eval import tables, testset
     from eval.real_poses import read_clips
 
-    coach = Coach.from_pretrained(model)
+    coach = open_coach(model, engine)
     throws = [] if real_poses is None else read_clips(real_poses, *HELD_OUT_THROWS)
     sets = {}
     for part, stored in sets_of.items():
@@ -145,20 +147,19 @@ def real_poses(
     first: Annotated[int, typer.Option(help="First clip.")] = 20,
     last: Annotated[int, typer.Option(help="Last clip.")] = 59,
     model: ModelFolder = None,
+    engine: EngineName = "transformers",
     as_json: AsJson = False,
     output: Output = None,
     seed: Seed = 0,
 ) -> None:
     """Are real poses recognised and answered, and are the answers stable when little moves?"""
     check_writable(output)
-    from assistant.coach import Coach
     from eval import tables
     from eval.real_poses import evaluate, read_clips
     from eval.variants import CoachVariant
 
     clips = read_clips(poses, first, last)
-    coach = Coach.from_pretrained(model)
-    coach.check_activity(activity)
+    coach = open_coach(model, engine, activity)
     quick = CoachVariant(coach, retrieve=False, correct=False)
     result = evaluate(coach, clips, activity, seed, quick=quick)
     finish(result, as_json, output, tables.real_poses_table(result))

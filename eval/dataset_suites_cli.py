@@ -55,7 +55,7 @@ def egoexo4d_proficiency(
     from eval import suite_tables
     from eval.variants import CoachVariant
 
-    coach = _coach(model, engine, activity)
+    coach = open_coach(model, engine, activity)
     with progress_bar("egoexo4d-proficiency") as progress:
         result = suite.evaluate(
             CoachVariant(coach, retrieve=False, correct=False),
@@ -88,7 +88,7 @@ def expertaf(
     from assistant.progress import progress_bar
     from eval import expertaf_suite, suite_tables
 
-    coach = _coach(model, engine, activity)
+    coach = open_coach(model, engine, activity)
     with progress_bar("expertaf") as progress:
         result = expertaf_suite.evaluate(
             coach,
@@ -103,7 +103,7 @@ def expertaf(
     finish(result, as_json, output, suite_tables.expertaf_tables(result))
 
 
-def _coach(model: Path | None, engine: str, activity: str | None) -> "Coach":
+def open_coach(model: Path | None, engine: str, activity: str | None = None) -> "Coach":
     """The coach that a suite measures; an activity that it does not know is refused."""
     from assistant.coach import Coach
 

@@ -8,7 +8,7 @@ agreement between different throws, which is what an answer that ignores its cli
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -19,6 +19,7 @@ from assistant.clip import PoseSequence
 from assistant.coach_result import CoachInput, CoachResult
 from assistant.errors import PoiseError
 from assistant.pose.read import read_pose
+from eval.scoring import versions
 
 SHIFTS: Final = (-6, -3, 3, 6)
 MAX_SHIFT: Final = max(map(abs, SHIFTS))
@@ -48,6 +49,10 @@ class Answer:
         """Level and focus region of a feedback record; both None where it abstains."""
         level = record["proficiency"]["level"] if record["proficiency"] else None
         return cls(level, record["focus"]["region"] if record["focus"] else None)
+
+
+# The answer to a clip beside that to another version of it.
+Pairs = list[tuple[Answer, Answer]]
 
 
 def read_clips(source: Path, first: int, last: int) -> list[CoachInput]:
@@ -143,16 +148,26 @@ def evaluate(
 
     Returns:
         recognised, judged, answered (counts out of n), levels and first_faults (counts),
-        stability {shift, noise} and between_clips (shares), n.
+        stability {shift, noise} and between_clips (shares), n, and under `samples` one record a
+        clip, whose `scores` `poise eval compare` reads.
     """
     results = coach.coach_many(list(clips), seed=seed)
     records = [result.feedback.to_json() for result in results]
     judged = [clip for clip, record in zip(clips, records, strict=True) if record["judged"]]
-    stability, between = _stability(quick or coach, judged, seed)
+    pairs, between = _stability(quick or coach, judged, seed)
+    stability = {
+        kind: agreement([pair for row in rows for pair in row]) for kind, rows in pairs.items()
+    }
     answers = [Answer.of(record) for record in records if record["judged"]]
     names = Counter((r["activity"] or {"name": "none"})["name"] for r in records)
+    moved = {
+        clip.clip_id: {kind: rows[i] for kind, rows in pairs.items()}
+        for i, clip in enumerate(judged)
+    }
     return {
+        "suite": "real-poses",
         "n": len(records),
+        "counts": {"asked": len(clips), "done": len(records), "judged": len(judged)},
         "activity": activity,
         "recognised": names[activity],
         "judged": len(judged),
@@ -167,27 +182,61 @@ def evaluate(
         "noise_mm": NOISE_MM,
         "noise_draws": NOISE_DRAWS,
         "seed": seed,
+        "versions": versions(),
         "provenance": records[0]["provenance"],
+        "samples": [
+            _sample(clip, result, activity, moved.get(clip.clip_id, {kind: [] for kind in pairs}))
+            for clip, result in zip(clips, results, strict=True)
+        ],
+    }
+
+
+def _sample(
+    clip: CoachInput, result: CoachResult, activity: str, pairs: Mapping[str, Pairs]
+) -> dict[str, Any]:
+    """What was said of a clip, and the shares of its moved and noisy versions that say the same."""
+    record = result.feedback.to_json()
+    answer, said = Answer.of(record), record["activity"]
+    scores: dict[str, float | None] = {
+        "recognised": float(said is not None and said["name"] == activity),
+        "judged": float(record["judged"]),
+        "answered": float(is_answered(result, activity)),
+    }
+    return {
+        "id": clip.clip_id,
+        "activity": None if said is None else said["name"],
+        "level": answer.level,
+        "first_fault": answer.first_fault,
+        "abstain_reason": record["abstain_reason"],
+        "scores": scores | {f"same_{kind}": agreement(row)["both"] for kind, row in pairs.items()},
     }
 
 
 def _stability(
     coach: CoachLike, clips: Sequence[CoachInput], seed: int
-) -> tuple[dict[str, Any], dict[str, float | None]]:
+) -> tuple[dict[str, list[Pairs]], dict[str, float | None]]:
+    """Answers to each clip beside those to its shifted and noisy versions, and the agreement
+    between different clips."""
+    pairs: dict[str, list[Pairs]] = {"shift": [], "noise": []}
     if not clips:
-        return {"shift": agreement([]), "noise": agreement([])}, agreement([])
+        return pairs, agreement([])
     named = [variants(clip, seed + i) for i, clip in enumerate(clips)]
     flat = [clip for row in named for _, clip in row]
     results = iter(coach.coach_many(flat, seed=seed))
-    pairs: dict[str, list[tuple[Answer, Answer]]] = {"shift": [], "noise": []}
     bases = []
     for row in named:
         answers = [Answer.of(next(results).feedback.to_json()) for _ in row]
         bases.append(answers[0])
-        for (name, _), answer in zip(row[1:], answers[1:], strict=True):
-            pairs[name.split()[0]].append((answers[0], answer))
+        for kind, rows in pairs.items():
+            rows.append(
+                [
+                    (answers[0], answer)
+                    for (name, _), answer in zip(row[1:], answers[1:], strict=True)
+                    if name.split()[0] == kind
+                ]
+            )
     different = [(a, b) for i, a in enumerate(bases) for b in bases[i + 1 :]]
-    return {kind: agreement(found) for kind, found in pairs.items()}, agreement(different)
+    return pairs, agreement(different)
 
 
 def _read_collection(source: Path, first: int, last: int) -> list[CoachInput]:

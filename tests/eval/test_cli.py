@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from assistant.cli import main
+from assistant.engine.choose import ENGINES
 from eval.output import finish
 
 
@@ -16,6 +18,21 @@ def test_a_missing_checkpoint_is_one_line(
     assert main(["eval", suite, "--model", str(tmp_path)]) == 1
     captured = capsys.readouterr()
     assert captured.err.startswith(f"poise: no checkpoint in {tmp_path}")
+    assert captured.out == ""
+
+
+@pytest.mark.parametrize("suite", ["mini-test", "mini-test-shifted", "real-poses"])
+def test_an_unknown_engine_is_one_line(
+    suite: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    joints = np.zeros((1, 30, 17, 3), np.float32)
+    np.savez(tmp_path / "poses.npz", poses=joints, time_ms=np.arange(30.0)[None] * 40)
+    poses = [str(tmp_path / "poses.npz"), "--first", "0"] if suite == "real-poses" else []
+    assert main(["eval", suite, *poses, "--engine", "steam"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err == (
+        "poise: unknown engine; got: 'steam'; expected: " + ", ".join(ENGINES) + "\n"
+    )
     assert captured.out == ""
 
 

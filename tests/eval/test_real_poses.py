@@ -1,5 +1,6 @@
 """Recognition and stability, with coaches whose stability is known."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -7,12 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from assistant.cli import main
 from assistant.clip import PoseSequence
 from assistant.coach_result import CoachInput
 from assistant.errors import PoiseError
 from assistant.pose.normalise import REST_POSE
 from assistant.pose.read import write_pose
+from data_prep.drills.performer import sample_performer
+from data_prep.drills.simulate import simulate
 from eval import real_poses as r
+from eval.compare import compare
 
 
 def clip(name: str, frames: int = 60, seed: int = 0) -> CoachInput:
@@ -64,6 +69,30 @@ def test_an_answer_that_follows_the_noise_is_not_stable() -> None:
     result = r.evaluate(FakeCoach(answer), [clip("a")], "basketball_free_throw")
     assert result["stability"]["noise"] == {"level": 0.0, "first_fault": 1.0, "both": 0.0}
     assert result["stability"]["shift"]["both"] == 1.0
+    (sample,) = result["samples"]
+    assert (sample["id"], sample["level"], sample["first_fault"]) == ("a", "Novice", "arms")
+    assert sample["scores"] == {
+        "recognised": 1.0, "judged": 1.0, "answered": 1.0, "same_shift": 1.0, "same_noise": 0.0,
+    }  # fmt: skip
+
+
+def test_the_result_says_what_was_asked_and_done_and_compares_by_clip() -> None:
+    def answer(one: CoachInput) -> tuple[str | None, str | None]:
+        return (None, None) if one.clip_id.startswith("b") else ("Novice", "legs")
+
+    clips = [clip("a"), clip("b"), clip("c")]
+    result = r.evaluate(FakeCoach(answer), clips, "basketball_free_throw")
+    assert result["suite"] == "real-poses" and result["versions"]["poise"]
+    assert result["counts"] == {"asked": 3, "done": 3, "judged": 2}
+    left_out = result["samples"][1]
+    assert (left_out["id"], left_out["level"], left_out["abstain_reason"]) == ("b", None, "too far")
+    assert left_out["scores"]["judged"] == 0 and left_out["scores"]["same_shift"] is None
+    for kind in ("shift", "noise"):
+        rows = [sample["scores"][f"same_{kind}"] for sample in result["samples"]]
+        known = [row for row in rows if row is not None]
+        assert np.mean(known) == result["stability"][kind]["both"]
+    steady = compare(result, result)["scores"]
+    assert steady["same_noise"]["left_out"] == 1 and steady["judged"]["a"] == pytest.approx(2 / 3)
 
 
 def test_abstained_clips_are_counted_and_not_compared() -> None:
@@ -119,6 +148,42 @@ def test_read_clips_of_a_folder_and_of_a_collection(tmp_path: Path) -> None:
     assert len(clips) == 2
     assert clips[0].pose.fps == pytest.approx(30)
     np.testing.assert_array_equal(clips[1].pose.joints, poses[3])
+
+
+@pytest.fixture(scope="module")
+def squats(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two simulated clips as pose files."""
+    folder = tmp_path_factory.mktemp("squats")
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        performer = sample_performer(rng, "test", f"p{seed}")
+        drill = simulate("bodyweight_squat", 2, performer, rng, repetitions=1)
+        write_pose(folder / f"{seed}.npz", drill.pose)
+    return folder
+
+
+def measured(folder: Path, engine: str, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    options = ["--activity", "bodyweight_squat", "--first", "0", "--engine", engine, "--json"]
+    assert main(["eval", "real-poses", str(folder), *options]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_the_command_runs_on_the_engine_that_is_named(
+    squats: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = measured(squats, "transformers", capsys)
+    assert result["counts"]["done"] == 2 and len(result["samples"]) == 2
+    assert result["provenance"]["engine"] == "transformers"
+
+
+@pytest.mark.vllm
+def test_vllm_recognises_and_judges_the_same_clips(
+    squats: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found, wanted = (measured(squats, engine, capsys) for engine in ("vllm", "transformers"))
+    assert found["provenance"]["engine"] == "vllm"
+    assert [row["level"] for row in found["samples"]] == [row["level"] for row in wanted["samples"]]
 
 
 @pytest.mark.real
