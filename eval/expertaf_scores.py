@@ -12,7 +12,7 @@ from assistant.pose.normalise import heading, rotate_yaw
 from assistant.pose.windows import window_errors
 from eval.corrections import through_codec
 from eval.levels import derangement
-from eval.poses import centred, mean_motion
+from eval.poses import centred, mean_motion, rank_of
 from eval.statistics import bootstrap, chance_median_rank, median_rank, paired_bootstrap
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ ORDERS: Final[Mapping[str, tuple[str, float]]] = {
     "relative_likelihood": ("relative", 1.0),
     "fitted": ("score", 1.0),
     "nearest_to_correction": ("to_correction_mm", -1.0),
-    "nearest_neighbour": ("to_learner_mm", -1.0),
 }
+NEAREST: Final = "nearest_neighbour"  # a floor: of the data alone, whatever the model answered
 SHUFFLED: Final = "likelihood"  # the order that is also scored for another learner's demonstration
 RECALL_AT: Final = (1, 10, 50)
 MOTION_ERRORS: Final = ("pa_mpjpe", "mpjpe")
@@ -47,8 +47,8 @@ def ranks_of(ranked: Sequence[Ranked], names: Sequence[str]) -> Ranks:
 
 def score_ranks(
     answers: Sequence[Ranks | None],
+    near: np.ndarray,
     gold: Sequence[int],
-    candidates: int,
     people: Sequence[Hashable],
     activities: Sequence[str],
     seed: int,
@@ -56,14 +56,20 @@ def score_ranks(
     """Recall@k and median rank of the paired demonstration by order, and scores of each pair.
 
     Chance is exact for this number of candidates. `shuffled` ranks the demonstration of another
-    learner of the activity.
+    learner of the activity. The order by nearness to the learner needs no answer: it is of all
+    pairs, also of those where the model failed.
 
     Args:
         answers: None where nothing was ranked: the demonstration then comes last.
+        near: [N, candidates] distance of each candidate's window to each learner's.
         gold: place of each pair's demonstration among the candidates.
     """
+    candidates = near.shape[1]
     order = derangement(activities, np.random.default_rng(seed))
     columns = {name: _ranks(answers, name, gold, candidates) for name in ORDERS}
+    columns[NEAREST] = np.array(
+        [rank_of(item, row) for item, row in zip(gold, near, strict=True)], dtype=np.float64
+    )
     columns["shuffled"] = _ranks(answers, SHUFFLED, [gold[i] for i in order], candidates)
     chance: dict[str, Any] = {f"recall_at_{k}": min(1.0, k / candidates) for k in RECALL_AT}
     chance["median_rank"] = chance_median_rank(candidates)

@@ -111,7 +111,9 @@ def evaluate(
     log("commentaries")
     texts, text_samples = _commentaries(pairs, found, neighbours, seed, log)
     answers = [None if clip is None else clip.ranks for clip in kept]
-    retrieval, rank_samples = score_ranks(answers, gold, len(names), people, activities, seed)
+    learners = np.stack([table.frames(pair.learner) for pair in pairs])
+    near = window_distances(learners, [item.window for item in library.items])
+    retrieval, rank_samples = score_ranks(answers, near, gold, people, activities, seed)
     log("corrections")
     motions = correction_motions(
         coach.perception, table, pairs, whole, training,

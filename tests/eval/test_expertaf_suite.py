@@ -101,6 +101,8 @@ def test_the_shipped_model_is_measured_beside_every_floor(
         "median_rank": (size + 1) / 2,
     }  # fmt: skip
     assert rows["broken"]["scores"]["rank"] == rows["waves"]["scores"]["rank"] == size
+    nearest = ranks["orders"]["nearest_neighbour"]  # of all four learners, answered or not
+    assert nearest["median_rank"] < size
     poses = result["correction"]
     assert poses["n"] == 2 and poses["experts_from"] == "train"
     assert set(poses["motions"]) == {
@@ -144,7 +146,8 @@ def ranks(*order: int) -> es.Ranks:
 def test_ranks_count_misses_as_last_and_chance_is_that_of_the_candidates() -> None:
     answers = [ranks(1, 2, 3, 4), ranks(4, 3, 2, 1), None]
     people, sport = ["a", "b", "c"], ["kick"] * 3
-    values, samples = es.score_ranks(answers, [0, 0, 1], 100, people, sport, seed=0)
+    near = np.tile(np.arange(100.0), (3, 1))
+    values, samples = es.score_ranks(answers, near, [0, 0, 1], people, sport, seed=0)
     assert [row["rank"] for row in samples] == [1, 4, 100]
     found = values["orders"]["likelihood"]
     assert found["recall_at_1"] == pytest.approx(1 / 3) and found["median_rank"] == 4
@@ -154,6 +157,20 @@ def test_ranks_count_misses_as_last_and_chance_is_that_of_the_candidates() -> No
     assert values["orders"]["chance"]["recall_at_50"] == 0.5
     assert values["orders"]["chance"]["median_rank"] == 50.5
     assert values["answered"] == 2
+
+
+def test_a_model_that_abstains_does_not_lower_the_floor() -> None:
+    near = np.array([[1.0, 5.0, 3.0, 9.0], [2.0, 2.0, 8.0, 1.0], [7.0, 6.0, 5.0, 4.0]])
+    gold, people = [0, 1, 3], ["a", "b", "c"]
+    answered: list[es.Ranks | None] = [ranks(1, 2, 3, 4)] * 3
+    full, none = (
+        es.score_ranks(given, near, gold, people, ["kick"] * 3, seed=0)[0]["orders"]
+        for given in (answered, [None] * 3)
+    )
+    assert full["nearest_neighbour"] == none["nearest_neighbour"]
+    assert full["nearest_neighbour"]["recall_at_1"] == pytest.approx(2 / 3)  # ties count against
+    assert full["nearest_neighbour"]["median_rank"] == 1
+    assert none["likelihood"]["median_rank"] == 4
 
 
 def test_a_correction_that_reaches_the_expert_is_told_from_its_floors() -> None:
@@ -186,7 +203,7 @@ def test_ties_count_against_a_candidate() -> None:
     ]
     found = es.ranks_of(ranked, ["c", "a", "b"])
     assert found["likelihood"].tolist() == [2, 3, 2]
-    assert found["nearest_neighbour"].tolist() == [3, 1, 3]
+    assert found["nearest_to_correction"].tolist() == [3, 1, 3]
 
 
 def test_a_rejected_pair_is_left_out(pairs: Path, tmp_path: Path) -> None:
