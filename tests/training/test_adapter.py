@@ -57,13 +57,17 @@ def base(make_model, tmp_path):
 
 
 def test_the_adapter_over_nf4_still_learns_after_an_evaluation(
-    base, processor, samples, new_tokens
+    base, processor, samples, new_tokens, monkeypatch
 ) -> None:
     """Some CPUs repack a weight in eval mode for a kernel without a backward."""
     bnb = bitsandbytes()
-    model = load_model(base, "nf4", "auto")
+    with monkeypatch.context() as elsewhere:  # loaded as such a CPU would load it
+        elsewhere.setattr(bnb.nn.modules, "has_avx512bf16", lambda: True)
+        assert bnb.nn.Linear4bit(64, 64).support_avx512bf16_for_cpu
+        model = load_model(base, "nf4", "auto")
     linears = [m for m in model.modules() if isinstance(m, bnb.nn.Linear4bit)]
     assert len(linears) == 2 * 7
+    assert not any(linear.support_avx512bf16_for_cpu for linear in linears)
     for part in TRAINED_BESIDE:
         assert not any(isinstance(m, bnb.nn.Linear4bit) for m in getattr(model, part).modules())
     wrapped, batch = add_lora(model, LORA, new_tokens), collated(processor, samples)
