@@ -10,6 +10,7 @@ Inside: a question, `/clip FILE` to add a clip, `/show demonstration`, `/show co
 import json
 import sys
 from collections.abc import Iterator
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO
 
@@ -139,6 +140,8 @@ class _Talk:
         elif self.session.clips:
             self._tell("", iter([self.session.opening()]), "clip")
         self._note(HELP)
+        if isinstance(sys.stdin, TextIOWrapper):  # bytes of another encoding end no chat
+            sys.stdin.reconfigure(errors="replace")
         for line in self._lines(sys.stdin):
             if line == "/quit":
                 break
@@ -162,8 +165,11 @@ class _Talk:
 
     def _one(self, line: str) -> None:
         name, _, rest = line.partition(" ")
+        rest = rest.strip()
         if name == "/clip":
-            self._add(Path(rest.strip()).expanduser())
+            if not rest:
+                raise PoiseError("no clip was named", got=line, expected="/clip FILE")
+            self._add(Path(rest).expanduser())
         elif name == "/show" and rest in ("demonstration", "correction"):
             self._tell(line, self.session.show("correction" if rest[0] == "c" else "demonstration"))
         elif name.startswith("/"):

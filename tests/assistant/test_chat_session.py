@@ -251,12 +251,31 @@ def test_the_terminal_answers_shows_and_resumes(
     assert read_pose(Path(shown["file"])).joints.shape[1:] == (17, 3)
     assert rows[2]["answer"] == REFERRAL
     code, out, err = run(
-        monkeypatch, capsys, "/clip nowhere.npz\n/what\n", "--resume", session, *given
+        monkeypatch, capsys, "/clip nowhere.npz\n/what\n/clip\n", "--resume", session, *given
     )
-    assert code == 1 and err.count("poise: ") == 2 and "nowhere.npz" in err
+    assert code == 1 and err.count("poise: ") == 3 and "nowhere.npz" in err
+    assert "no clip was named; got: /clip; expected: /clip FILE" in err
     code, out, _ = run(monkeypatch, capsys, "", "--list", "--json", *given)
     (row,) = json.loads(out)["sessions"]
     assert (row["session"], row["n"], row["clips"]) == (session, 2, ["mine"])
     assert run(monkeypatch, capsys, "", "--delete", session, *given)[0] == 0
     assert run(monkeypatch, capsys, "", "--resume", session, *given)[0] == 1
     assert run(monkeypatch, capsys, "", *given)[0] == 2
+
+
+@pytest.mark.usefixtures("without_weights")
+def test_a_line_of_another_encoding_is_a_question_like_any(
+    squat: PoseSequence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """As under the C locale, where such bytes become surrogates that no tokenizer takes."""
+    pose = tmp_path / "mine.npz"
+    write_pose(pose, squat)
+    written = io.BytesIO("und jetzt schw\u00e4cher?\n/show  correction\n".encode("latin-1"))
+    piped = io.TextIOWrapper(written, encoding="utf-8", errors="surrogateescape")
+    monkeypatch.setattr(sys, "stdin", piped)
+    given = ["--store", tmp_path / "chat.sqlite", "--out", tmp_path / "shown", "--json"]
+    assert cli.main(["chat", str(pose), *map(str, given)]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["origin"] for row in rows] == ["clip", "model", "command"]
+    assert rows[1]["question"] == "und jetzt schw\N{REPLACEMENT CHARACTER}cher?"
+    assert [shown["motion"] for shown in rows[2]["shown"]] == ["correction"]
