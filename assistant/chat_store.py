@@ -154,14 +154,25 @@ class ChatStore:
 
     @contextmanager
     def _change(self) -> Iterator[None]:
-        """One transaction: all of it or nothing."""
-        self._db.execute("BEGIN IMMEDIATE")
+        """One transaction: all of it or nothing.
+
+        Raises:
+            PoiseError: the file cannot be written.
+        """
         try:
+            self._db.execute("BEGIN IMMEDIATE")
             yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+            self._db.execute("COMMIT")
+        except BaseException as fault:
+            if self._db.in_transaction:  # where the disk is full SQLite has ended it itself
+                self._db.execute("ROLLBACK")
+            if not isinstance(fault, sqlite3.Error):
+                raise
+            raise PoiseError(
+                f"cannot write the chats in {self.path}",
+                got=str(fault),
+                remedy="make room, or end what else writes there; what was kept before stays",
+            ) from fault
 
     def close(self) -> None:
         """Close the file."""

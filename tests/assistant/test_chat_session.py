@@ -177,6 +177,27 @@ def test_wrong_stores_and_chats_are_one_clear_line(tmp_path: Path, coach: Coach)
         ChatSession.resume(coach, store, known)
 
 
+def test_a_store_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    store = ChatStore(tmp_path / "chat.sqlite")
+    chat = store.begin("sha")
+    store.add_clip(chat, "a", {}, None, {})
+    asked = Exchange(0, "q", "r", "a", "model")
+    store._db.execute("PRAGMA busy_timeout = 0")
+    with sqlite3.connect(store.path, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(PoiseError, match=r"cannot write the chats.*locked"):
+            store.add(chat, asked)
+        other.execute("ROLLBACK")
+    (pages,) = store._db.execute("PRAGMA page_count").fetchone()
+    store._db.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(PoiseError, match=r"cannot write the chats.*full"):
+        store.add(chat, Exchange(0, "q" * 100_000, "r", "a", "model"))
+    assert store.exchanges(chat) == []
+    store.add(chat, asked)  # goes on
+    assert store.exchanges(chat) == [asked]
+    store.close()
+
+
 def seen(name: str, knee: float, evidence: bool = True) -> SeenClip:
     shown = {"quantity": "knee_flexion_max", "value": knee, "unit": "deg", "error": 4.0,
              "expert_mean": 112.0, "expert_std": 7.0}  # fmt: skip
