@@ -197,6 +197,73 @@ def bones(joints: np.ndarray) -> np.ndarray:
     return np.stack([np.linalg.norm(points[:, i] - points[:, j], axis=1) for i, j in pairs], axis=1)
 
 
+def hand_cases() -> dict[str, object]:
+    """Metrics without a library to agree with: small cases, counted by hand."""
+    squat = {"activity": "bodyweight_squat"}
+    valgus = squat | {"faults": [{"name": "knee_valgus", "region": "legs"}]}
+    caving = {"region": "legs", "polarity": "needs_improvement", "text": "The knees cave in."}
+    leaning = {"region": "torso", "polarity": "needs_improvement", "text": "It leans forward."}
+    steady = {"region": "legs", "polarity": "correct", "text": "The knees are steady."}
+    heels = {"region": "feet", "polarity": "needs_improvement", "text": "The heels rise."}
+    return {
+        "format_compliance": {
+            "predictions": [
+                # label first, commentary, and in the grammar
+                "Proficiency Level: Novice. Proficiency Commentary:\nLegs (correct): They drive.",
+                # label first, commentary, but words without a header
+                "Proficiency Level: Late Expert. Proficiency Commentary: Free words.",
+                # commentary, but the label is not first
+                "Proficiency Commentary: Fine. Proficiency Level: Novice.",
+                # label alone
+                "Proficiency Level: Novice.",
+                # nothing
+                "",
+            ],
+            "wanted": {
+                "format_compliance": 2 / 5,  # the first two
+                "format_compliance_label": 3 / 5,  # the first two and the fourth
+                "format_compliance_commentary": 3 / 5,  # the first three
+                "format_compliance_grammar": 1 / 5,  # the first
+            },
+        },
+        "error_recall": {
+            "predictions": [
+                [0.1, 0.5, 0.2, 0.4, 0.0],  # two errors; most weight on 1 and 3, 1 is one: 1/2
+                [0.3, 0.9, 0.6],  # one error; most weight on 1, it is the one: 1
+                [0.5, 0.5],  # no error: left out
+                [0.7, 0.1, 0.2, 0.4],  # three errors; most weight on 0, 3 and 2, two are: 2/3
+            ],
+            "references": [
+                [False, True, True, False, False],
+                [False, True, False],
+                [False, False],
+                [False, True, True, True],
+            ],
+            "wanted": {
+                "error_recall": 13 / 18,  # (1/2 + 1 + 2/3) / 3
+                "error_recall_chance": 89 / 180,  # (2/5 + 1/3 + 3/4) / 3
+                "error_recall_n": 3,
+            },
+        },
+        "hallucination_rate": {
+            "predictions": [[caving, leaning], [steady, heels], [steady], [], [caving]],
+            "references": [
+                valgus,  # the knees do cave in; the torso has no fault: 1 of 2
+                squat | {"faults": []},  # nothing is wrong with legs, nor with feet: 1 of 2
+                valgus,  # praised where the fault is: 1 of 1
+                valgus,  # nothing said
+                # the legs are at fault, but not in what is named: 1 of 1
+                squat | {"faults": [{"name": "shallow_depth", "region": "legs"}]},
+            ],
+            "wanted": {
+                "hallucination_rate": 4 / 6,
+                "hallucination_rate_n": 6,
+                "hallucination_rate_clips": 4,
+            },
+        },
+    }
+
+
 def installed(name: str) -> str:
     try:
         return version(name)
@@ -215,5 +282,6 @@ if __name__ == "__main__":
         "levels": level_scores(),
         "ranks": rank_scores(),
         "poses": pose_scores(),
+        "by_hand": hand_cases(),
     }
     (HERE / "golden.json").write_text(json.dumps(golden, indent=None) + "\n", "utf-8")

@@ -62,6 +62,16 @@ def test_a_mirrored_body_is_not_aligned_to_zero(golden: dict[str, Any]) -> None:
     assert found["pa_mpjpe"] > 100
 
 
+@pytest.mark.parametrize("name", ["format_compliance", "error_recall", "hallucination_rate"])
+def test_metrics_without_a_library_agree_with_counts_by_hand(
+    golden: dict[str, Any], name: str
+) -> None:
+    case = dict(golden["by_hand"][name])
+    wanted = case.pop("wanted")
+    found = load(name).compute(**case)
+    assert {key: found[key] for key in wanted} == pytest.approx(wanted, **CLOSE)
+
+
 def test_format_compliance_wants_both_fields_in_order() -> None:
     answers = [
         "Proficiency Level: Novice. Proficiency Commentary:\nLegs (correct): They drive up.",

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from assistant.cli import main
 from assistant.errors import PoiseError
 from eval.metrics import load, wordnet
 
@@ -97,6 +98,35 @@ def test_bertscore_refuses_what_it_has_no_model_or_baseline_for(tmp_path: Path) 
     other.write_text('{"model_sha256": "0", "layer": 6}')
     with pytest.raises(PoiseError, match=r"another model or layer.*bertscore-baseline"):
         load("bertscore").compute(**texts, baseline=str(other))
+
+
+def test_the_baseline_command_measures_what_unrelated_sentences_score(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sentences, out = tmp_path / "sentences.txt", tmp_path / "baseline.json"
+    two = ["Bend the knees more.", "Look at the rim until you land."]
+    sentences.write_text("\n".join([*two, "", two[0]]) + "\n", "utf-8")
+    command = ["eval", "bertscore-baseline", "--sentences", str(sentences), "-o", str(out)]
+    assert main([*command, "--pairs", "3", "--layer", "2", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said == json.loads(out.read_text("utf-8"))
+    assert (said["sentences"], said["pairs"], said["layer"]) == (2, 3, 2)
+    assert said["origin"] == str(sentences) and len(said["model_sha256"]) == 64
+    # Two sentences make one pair, either way round: its F1 is the mean, and so rescales to 0.
+    given = {"predictions": two[:1], "references": two[1:], "layer": 2, "baseline": str(out)}
+    found = load("bertscore").compute(**given)
+    assert said["f1"] == pytest.approx(found["bertscore_f1"], **CLOSE)
+    assert found["bertscore_f1_rescaled"] == pytest.approx(0, **CLOSE)
+    assert 0 < said["f1"] < 1
+
+
+def test_one_sentence_makes_no_baseline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sentences, out = tmp_path / "sentences.txt", tmp_path / "baseline.json"
+    sentences.write_text("Bend the knees.\nBend the knees.\n", "utf-8")
+    command = ["eval", "bertscore-baseline", "--sentences", str(sentences), "-o", str(out)]
+    assert main(command) == 1
+    assert "no baseline; got: 1 different sentences" in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_without_a_baseline_there_is_no_rescaled_score() -> None:
