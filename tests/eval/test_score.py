@@ -124,7 +124,11 @@ def test_scores_of_some_clips_lie_on_their_rows_and_n_is_what_the_metric_counts(
     said = [
         {"id": 1, "step_weights": [0.9, 0.1], "remarks": remarks},
         {"id": 2, "step_weights": [0.9, 0.1], "remarks": []},
-        {"id": 3, "step_weights": [0.9, 0.1], "remarks": remarks[:1]},
+        {
+            "id": 3,
+            "step_weights": [0.9, 0.1],
+            "remarks": [remarks[0] | {"text": "Bend much more."}],
+        },
     ]
     legs = {"activity": "bodyweight_squat", "faults": [{"name": "depth", "region": "legs"}]}
     true = [
