@@ -23,7 +23,6 @@ RANK_KEYS = (
     "retrieval_chance_median_rank",
 )
 PART_KEYS = (*LEVEL_KEYS, *CORRECTION_KEYS, *RANK_KEYS)  # of activities and conditions
-SHUFFLE_KEYS = ("n", "level_accuracy", "level_mae", "fault_micro_f1")
 # Paired tests that are printed; the stored results have more.
 TESTS = (
     *("level_accuracy - coral_accuracy", "correction_mm - copy_learner_mm"),
@@ -75,9 +74,11 @@ def shuffles_table(result: Mapping[str, Any]) -> str:
     named["nothing, the filmed clips"] = result["conditions"].get("filmed")
     rows = []
     for name, values in (named | result["shuffled_inputs"]).items():
-        cells = [tables.number(None if values is None else values[key]) for key in SHUFFLE_KEYS]
+        cells = [
+            tables.number(None if values is None else values[key]) for key in tables.SHUFFLE_KEYS
+        ]
         rows.append([name, *cells])
-    return markdown(["shuffled between clips", *SHUFFLE_KEYS], rows)
+    return markdown(["shuffled between clips", *tables.SHUFFLE_KEYS], rows)
 
 
 def write_card(*, check: bool, results: Path = RESULTS, card: Path = CARD) -> str:

@@ -17,8 +17,8 @@ from typing import Any, Final
 import numpy as np
 
 from assistant.errors import PoiseError
-from assistant.files import replace_whole, unwritable
-from eval.score_files import Row, file_sha256, read_rows, with_answer
+from assistant.files import file_sha256, replace_whole, unwritable
+from eval.score_files import Row, read_rows, with_answer
 from eval.text_scores import commentary_text
 
 SCALE: Final = (1, 2, 3, 4)

@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 
 from assistant.errors import PoiseError
-from assistant.files import check_file
+from assistant.files import check_file, file_sha256
 from assistant.markdown import markdown
 from eval.agreement import ordinal_alpha
 from eval.humans import FORMAT, SCALE
-from eval.score_files import file_sha256
 from eval.statistics import bootstrap, paired_bootstrap
 from eval.tables import p_text, with_interval
 

@@ -35,13 +35,13 @@ from eval.summaries import (
     shuffled_truth,
     summarise,
 )
+from eval.tables import SHUFFLE_KEYS
 from eval.testset import FILMED, STANDARD, TestClip, TestSet, balanced
 from eval.variants import SHUFFLES, CoachVariant, coach_all
 
 Log = Callable[[str], None]
 # In every other condition one in so many of the ranked clips of STANDARD is: it costs most.
 CONDITION_SHARE: Final = 2
-SHUFFLE_KEYS: Final = ("n", "level_accuracy", "level_mae", "fault_micro_f1")
 
 
 def run_clips(

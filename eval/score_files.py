@@ -1,6 +1,5 @@
 """Predictions and references from JSONL files, aligned by `id` (fields: docs/metrics.md)."""
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from assistant.errors import PoiseError
-from assistant.files import check_file
+from assistant.files import check_file, file_sha256
 from assistant.levels import N_LEVELS, level_index
 from eval.boilerplate import shared_items, strip_shared_remarks
 from eval.levels import NOT_JUDGED
@@ -197,11 +196,6 @@ def _with_texts(row: dict[str, Any]) -> dict[str, Any]:
     if "texts" in row or not isinstance(row.get("text"), str):
         return row
     return row | {"texts": [row["text"]]}
-
-
-def file_sha256(path: Path) -> str:
-    """The file's SHA-256 in hexadecimal digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def texts_of(rows: Sequence[Row]) -> list[str]:

@@ -6,6 +6,8 @@ from typing import Any
 from assistant.markdown import markdown
 
 NOT_RUN = "not run"
+# What is kept, and printed, of clips answered with shuffled inputs.
+SHUFFLE_KEYS = ("n", "level_accuracy", "level_mae", "fault_micro_f1")
 NOT_KNOWN = "not known"  # of a single performer nothing can be said about others
 
 

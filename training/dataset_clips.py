@@ -7,6 +7,7 @@ is measured and calibrates the label. Rows of other splits are never read, nothi
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,6 +54,7 @@ class DatasetClip:
     answer: str
 
 
+@cache  # one run lives as long as its process; texts and samples are made of the same clips
 def dataset_clips(run: Run, split: str, limit: int | None = None) -> list[DatasetClip]:
     """The clips of a split, in the order of the dataset.
 

@@ -4,7 +4,6 @@ One safetensors file: all token ids, labels and weights after one another, all f
 and their lengths. Its sha names the data of a run.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import fields
@@ -82,9 +81,3 @@ def _unstacked(modality: str, tensors: dict[str, np.ndarray]) -> list[np.ndarray
         rows.append(values[0] if count == -2 else values)
         begin = end
     return rows
-
-
-def file_sha256(path: Path) -> str:
-    """The hash of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from assistant import __version__
+from assistant.files import file_sha256
 from assistant.model.processing_poise import PoiseProcessor
 from training.atomic import write_json
 from training.batches import epoch_steps
@@ -27,7 +28,7 @@ from training.recipe import (
     Recipe,
 )
 from training.run import Run
-from training.sample_store import file_sha256, read_samples, write_samples
+from training.sample_store import read_samples, write_samples
 
 SAMPLES_FILE = "samples.safetensors"
 SETTINGS_FILE = "settings.json"

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from assistant.errors import PoiseError
+from assistant.files import file_sha256
 from training import atomic, loop_state
 from training.adapter import add_lora
 from training.batches import loss_weight, shared_out
@@ -16,7 +17,7 @@ from training.loop_log import LoopLog, read_log
 from training.loop_state import latest_step, step_folder
 from training.progress import Progress
 from training.recipe import LoraSettings
-from training.sample_store import file_sha256, read_samples, write_samples
+from training.sample_store import read_samples, write_samples
 
 # Dropout draws random numbers in every step: a resumed run must draw the same ones.
 DROPPED = LoraSettings(rank=2, alpha=4, dropout=0.2)
