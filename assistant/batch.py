@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
 
-from assistant.errors import PoiseError
+from assistant.errors import EngineStopped, PoiseError
 from assistant.files import check_file, file_sha256
 
 if TYPE_CHECKING:
@@ -110,7 +110,11 @@ class BatchWorker:
         self._seen: tuple[object, PoseResult] | None = None
 
     def __call__(self, rows: Sequence[int]) -> list[Outcome]:
-        """Coach some clips together; an outcome for each row, in their order."""
+        """Coach some clips together; an outcome for each row, in their order.
+
+        Raises:
+            EngineStopped: the engine answers nobody any more: no fault of these clips.
+        """
         names = [self._table.sample_id(row) for row in rows]
         outcomes: dict[str, Outcome] = {}
         clips: list[tuple[CoachInput, PoseResult]] = []
@@ -248,12 +252,23 @@ class JsonBatchWorker:
 
 
 def here(settings: BatchSettings, pieces: Sequence[Sequence[int]]) -> Iterator[list[Outcome]]:
-    """Outcomes of pieces of the dataset, in their order, by this process."""
+    """Outcomes of pieces of the dataset, in their order, by this process.
+
+    Raises:
+        PoiseError: the engine has stopped; the clips that it had are not among the outcomes.
+    """
     from assistant.progress import quiet_libraries
 
     with quiet_libraries():
         worker = BatchWorker(settings)
-    yield from map(worker, pieces)
+    try:
+        yield from map(worker, pieces)
+    except EngineStopped as fault:
+        raise PoiseError(
+            "the run has stopped half-way",
+            got=str(fault),
+            remedy="run the same command again: what is done is kept",
+        ) from fault
 
 
 def by_cluster(
@@ -293,6 +308,8 @@ def _attempt(work: Callable[[], T], *, told: bool = True) -> T | str:
     """What the work gives, or why it failed; `told` writes an unforeseen fault to the log."""
     try:
         return work()
+    except EngineStopped:
+        raise
     except PoiseError as fault:
         return str(fault)
     except Exception as fault:

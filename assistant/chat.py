@@ -103,15 +103,20 @@ class SeenClip:
     def opening(self) -> str:
         """The first answer: the level, the one thing to fix first, and a drill, in the words of the
         generated commentary."""
+        return "\n".join([f"Level: {self.level}.", *self._fix_first()])
+
+    def concluded(self) -> str:
+        """The whole generated answer, then the one thing to fix first, and what of its drill the
+        answer does not say itself."""
+        unsaid = (line for line in self._fix_first() if line not in self.commentary)
+        return "\n".join([self.commentary, *unsaid])
+
+    def _fix_first(self) -> list[str]:
         focus, remarks = self.feedback["focus"], self.feedback["remarks"]
-        lines = [f"Level: {self.level}."]
         if focus is None:
-            lines += ["Nothing to fix first.", *(remark["text"] for remark in remarks[:1])]
-        else:
-            lines.append(f"Fix first ({focus['region']}): {remarks[focus['remark']]['text']}")
-            if focus["drill"]:
-                lines.append(f"Drill: {focus['drill']}")
-        return "\n".join(lines)
+            return ["Nothing to fix first.", *(remark["text"] for remark in remarks[:1])]
+        first = f"Fix first ({focus['region']}): {remarks[focus['remark']]['text']}"
+        return [first, f"Drill: {focus['drill']}"] if focus["drill"] else [first]
 
 
 class ClipTalk:

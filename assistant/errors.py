@@ -1,4 +1,4 @@
-"""The one exception that a user may see: one line that says what, got, expected and remedy."""
+"""The exceptions that a user may see: one line that says what, got, expected and remedy."""
 
 
 class PoiseError(Exception):
@@ -17,3 +17,7 @@ class PoiseError(Exception):
             if text:
                 parts.append(f"{label}: {text}")
         super().__init__("; ".join(" ".join(part.split()) for part in parts))
+
+
+class EngineStopped(PoiseError):
+    """The engine answers nobody any more, whatever is asked: no fault of the request."""

@@ -6,13 +6,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from assistant.errors import PoiseError
 from assistant.model.configuration_poise import PoiseConfig
 from assistant.model.processing_poise import ModelInputs
-
-
-class EngineStopped(PoiseError):
-    """The engine answers nobody any more, whatever is asked: no fault of the request."""
 
 
 @dataclass(frozen=True)

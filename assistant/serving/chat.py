@@ -1,4 +1,4 @@
-"""Chat answers: level and commentary of a clip first, then questions about it, by the model.
+"""Chat answers: level, commentary and what to fix first, then questions about a clip, by the model.
 
 The first answer about a further clip ends with its comparison with the earlier one.
 """
@@ -170,10 +170,14 @@ class ChatAnswerer:
             levels = await self._levels(seen, item, adapter)
             level = LEVELS[int(levels.argmax())]
             written, _ = await self._commentary(seen, item, level, adapter)
-            text, experts = format_label(level) + written, self._coach.experts
-            record = await asyncio.to_thread(told_record, item, text, levels, experts)
-            seen.known[name] = TalkClip(clip.name, item.inputs, text, record)
+            told = format_label(level) + written
+            seen.known[name] = await self._told(clip.name, item, told, levels)
         return replace(seen.known[name], name=clip.name)
+
+    async def _told(self, name: str, item: Judged, text: str, levels: np.ndarray) -> TalkClip:
+        """A clip with what was generated about it."""
+        record = await asyncio.to_thread(told_record, item, text, levels, self._coach.experts)
+        return TalkClip(name, item.inputs, text, record)
 
     async def _first(
         self,
@@ -184,7 +188,7 @@ class ChatAnswerer:
         options: GenerationOptions,
         adapter: str | None,
     ) -> ChatAnswer:
-        """Level and commentary; written once a clip where they are greedy."""
+        """Level, commentary and what to fix first; written once a clip where they are greedy."""
         prompt = self._commentary_prompt(item, level, adapter)
         tokens, options = await self._fitted(prompt, options)
         name = adapter or ""
@@ -196,7 +200,21 @@ class ChatAnswerer:
             if options.temperature == 0:
                 pieces = _kept(pieces, seen, name, options.max_new_tokens)
         pieces = _after(format_label(level), pieces)
-        return ChatAnswer(said, tokens, options.max_new_tokens, pieces)
+        levels, most = await self._levels(seen, item, adapter), options.max_new_tokens
+        return ChatAnswer(said, tokens, most, self._concluded(pieces, item, levels, most))
+
+    async def _concluded(
+        self, pieces: AsyncGenerator[Piece, None], item: Judged, levels: np.ndarray, most: int
+    ) -> AsyncGenerator[Piece, None]:
+        """The same pieces; an answer that was not cut ends with the one thing to fix first."""
+        text = ""
+        async with aclosing(pieces):
+            async for piece in pieces:
+                text += piece.text
+                if piece.ended and piece.tokens < most:
+                    told = await self._told("", item, text, levels)
+                    piece = replace(piece, text=piece.text + told.concluded().removeprefix(text))
+                yield piece
 
     async def _commentary(
         self, seen: SeenClip, item: Judged, level: str, adapter: str | None

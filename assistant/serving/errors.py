@@ -6,8 +6,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from assistant.engine.base import EngineStopped
-from assistant.errors import PoiseError
+from assistant.errors import EngineStopped, PoiseError
 
 
 class ApiError(Exception):

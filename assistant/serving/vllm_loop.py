@@ -22,8 +22,7 @@ from vllm.lora.request import LoRARequest
 from vllm.outputs import RequestOutput
 from vllm.v1.engine.llm_engine import LLMEngine
 
-from assistant.engine.base import EngineStopped
-from assistant.errors import PoiseError
+from assistant.errors import EngineStopped, PoiseError
 
 
 @dataclass(eq=False)

@@ -21,7 +21,7 @@ from assistant.dataset import INFO_FILE, read_samples, write_samples
 from assistant.demos.library import Library
 from assistant.demos.store import open_library
 from assistant.engine.dummy_engine import DummyEngine
-from assistant.errors import PoiseError
+from assistant.errors import EngineStopped, PoiseError
 from assistant.feedback import validate
 from assistant.pose.read import read_pose
 from data_prep.drills.performer import sample_performer
@@ -229,6 +229,32 @@ def test_too_many_failures_stop_the_run(run, takes, tmp_path) -> None:
     assert "expected: at most 1" in last and "out.failed.jsonl" in last
     assert answers(tmp_path / "out.jsonl").keys() == {"take/0"}
     assert len(lines(tmp_path / "out.failed.jsonl")) == 2
+
+
+def test_a_dead_engine_stops_the_run_and_blames_no_clip(
+    run, stub_coach, tmp_path, monkeypatch
+) -> None:
+    generate, calls = stub_coach.engine.generate, iter(range(100))
+
+    def die(*given: Any) -> Any:
+        if next(calls) >= 2:
+            raise EngineStopped("the engine has stopped", got="a fault of step 7")
+        return generate(*given)
+
+    monkeypatch.setattr(stub_coach.engine, "generate", die)
+    code, told, error = run("--batch-size", 1)
+    assert (code, told) == (1, None)
+    assert error.splitlines()[-1].startswith("poise: the run has stopped half-way; got: the engine")
+    assert "run the same command again" in error
+    kept = answers(tmp_path / "out.jsonl")
+    assert 0 < len(kept) < CLIPS
+    failed = tmp_path / "out.failed.jsonl"
+    assert not failed.exists() or not lines(failed)
+    monkeypatch.undo()
+    monkeypatch.setattr(Coach, "from_pretrained", classmethod(lambda *_, **__: stub_coach))
+    code, told, _ = run("--batch-size", 1)
+    assert (code, told["kept"], told["failed"]) == (0, len(kept), 0)
+    assert answers(tmp_path / "out.jsonl").keys() == {f"take/{i}" for i in range(CLIPS)}
 
 
 def test_runs_at_the_same_output_keep_apart(run, tmp_path) -> None:

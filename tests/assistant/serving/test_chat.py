@@ -7,10 +7,10 @@ from typing import Any
 import openai
 import pytest
 
-from assistant.chat import ClipTalk, Filling
+from assistant.chat import ClipTalk, Filling, SeenClip
 from assistant.chat_session import look_at
 from assistant.coach import Coach
-from assistant.coach_result import CoachInput
+from assistant.coach_result import CoachInput, told_record
 from assistant.engine.base import GenerationOptions
 from assistant.medical import REFERRAL
 from assistant.model.processing_poise import ModelInputs
@@ -18,7 +18,7 @@ from assistant.perceive import perceive
 from assistant.pose.read import read_pose
 from assistant.tasks.commentary import commentary_prompt
 from prompts.parse import format_label
-from prompts.vocabulary import LEVELS
+from prompts.vocabulary import LEVELS, REGIONS
 
 from .conftest import DEMO, MODEL, RunningServer, about, file_part
 
@@ -32,12 +32,15 @@ def uploaded(server: RunningServer) -> dict[str, Any]:
 
 
 def first_answer(coach: Coach, clip: CoachInput) -> tuple[str, ModelInputs]:
-    """Label and commentary by the pipeline's steps without a server, and the clip's features."""
+    """Label, commentary and what to fix first by the pipeline's steps without a server, and the
+    clip's features."""
     seen = perceive(coach.perception, [clip])[0]
-    level = LEVELS[int(coach.levels(seen).argmax())]
+    levels = coach.levels(seen)
+    level = LEVELS[int(levels.argmax())]
     prompt = commentary_prompt(seen.inputs, level)
-    text = coach.engine.generate([prompt], GenerationOptions())[0].text
-    return format_label(level) + text, seen.inputs
+    text = format_label(level) + coach.engine.generate([prompt], GenerationOptions())[0].text
+    record = told_record(seen, text, levels, coach.experts)
+    return SeenClip("x", seen.inputs, text, record).concluded(), seen.inputs
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +70,7 @@ def test_a_medical_question_is_sent_to_a_professional(server, uploaded) -> None:
     assert said == REFERRAL
 
 
-def test_the_first_answer_is_label_and_commentary(server, uploaded, alone) -> None:
+def test_the_first_answer_ends_with_what_to_fix_first(server, uploaded, alone) -> None:
     answer = text_of(server, about(uploaded))
     choice = answer.choices[0]
     assert choice.message.role == "assistant" and choice.message.content == alone[0]
@@ -75,7 +78,10 @@ def test_the_first_answer_is_label_and_commentary(server, uploaded, alone) -> No
     assert answer.model == MODEL and answer.object == "chat.completion"
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
     said = answer.model_extra["poise"]
-    written = alone[0].removeprefix(format_label(said["level"]))
+    told, _, fix = alone[0].rpartition("\nFix first (")
+    region, _, words = fix.partition("): ")
+    assert region in REGIONS and words in told and "Drill: " in told
+    written = told.removeprefix(format_label(said["level"]))
     tokens = server.service.chats._processor.text_ids(written)
     assert answer.usage.completion_tokens == pytest.approx(len(tokens), abs=2)
     assert said["judged"] and said["activity"] == "bodyweight_squat"

@@ -12,8 +12,7 @@ import openai
 import pytest
 
 from assistant.coach import Coach
-from assistant.engine.base import EngineStopped
-from assistant.errors import PoiseError
+from assistant.errors import EngineStopped, PoiseError
 from assistant.serving.errors import as_api_error
 from assistant.serving.server import create_app
 from assistant.serving.settings import ServeSettings

@@ -13,11 +13,13 @@ import openai
 import pytest
 import torch
 
+from assistant.chat import SeenClip
 from assistant.checkpoint import LANGUAGE_FOLDER
 from assistant.coach import Coach
-from assistant.coach_result import CoachInput, Judged
+from assistant.coach_result import CoachInput, Judged, told_record
 from assistant.engine.base import Generation, GenerationOptions
 from assistant.engine.transformers_engine import TransformersEngine
+from assistant.evidence import Experts
 from assistant.feedback import validate
 from assistant.perceive import perceive
 from assistant.pose.read import read_pose
@@ -137,15 +139,19 @@ def merged(coach: Coach, adapter: Path | None) -> TransformersEngine:
     return engine
 
 
-def first_answers(engine: TransformersEngine, seen: Sequence[Judged]) -> list[str]:
-    """Level and commentary of clips as the server gives them first."""
+def first_answers(
+    engine: TransformersEngine, seen: Sequence[Judged], experts: Experts
+) -> list[str]:
+    """Level, commentary and what to fix first of clips, as the server gives them first."""
     texts = []
     for item in seen:
         sums, _ = engine.score(label_prompt(item.inputs), label_continuations())
         levels = level_probabilities(sums, engine.config.label_temperature)
         level = LEVELS[int(levels.argmax())]
         (answer,) = engine.generate([commentary_prompt(item.inputs, level)], GenerationOptions())
-        texts.append(format_label(level) + answer.text)
+        text = format_label(level) + answer.text
+        told = SeenClip("", item.inputs, text, told_record(item, text, levels, experts))
+        texts.append(told.concluded())
     return texts
 
 
@@ -160,7 +166,10 @@ def test_models_asked_for_at_once_answer_by_their_own_adapters(
     base = by_vllm.service.models[0]
     assert by_vllm.service.models == [base, *SPORTS]
     models = {base: None, **adapters}
-    wanted = {name: first_answers(merged(coach, path), judged) for name, path in models.items()}
+    wanted = {
+        name: first_answers(merged(coach, path), judged, coach.experts)
+        for name, path in models.items()
+    }
     parts = []
     for path in paths:
         with path.open("rb") as file:
