@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from assistant.errors import PoiseError
+from eval.tables import with_interval
 
 
 def name_of(data: Mapping[str, Any], n: int) -> str:
@@ -21,7 +22,7 @@ def table(result: Mapping[str, Any]) -> str:
     ]
     for name, row in result["heads"].items():
         cells = "".join(
-            f"{row[key]['value']:.3f} [{row[key]['low']:.3f}, {row[key]['high']:.3f}]".ljust(24)
+            with_interval(row[key]["value"], (row[key]["low"], row[key]["high"])).ljust(24)
             for key in ("accuracy", "mae", "ece")
         )
         half = next(c for c in row["coverage"] if c["coverage"] >= 0.499)

@@ -11,7 +11,7 @@ from eval import controls_published as published
 from eval.proficiency_controls import CONTROLS, FLOORS, KEYS, LADDER, LEAVE_ONE_OUT, OVERALL, Row
 from eval.sparse_skill_controls import FIGURES, VARIANTS
 from eval.sparse_skill_controls import FLOORS as SPARSE_SKILL_FLOORS
-from eval.tables import number, p_text
+from eval.tables import NOT_KNOWN, number, p_text
 from prompts.vocabulary import LEVELS
 
 RESULT = Path("docs/results/proficiency_controls.json")
@@ -28,6 +28,8 @@ def interval(value: Mapping[str, Any] | None) -> str:
         return number(None)
     if "low" not in value:
         return number(value["value"])
+    if value["low"] is None:
+        return f"{number(value['value'])} [{NOT_KNOWN}]"
     return f"{value['value']:.3f} [{value['low']:.2f}, {value['high']:.2f}]"
 
 

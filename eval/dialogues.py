@@ -32,6 +32,7 @@ from assistant.engine.base import GenerationOptions
 from assistant.errors import PoiseError
 from assistant.medical import REFERRAL, is_medical
 from eval.statistics import bootstrap
+from eval.tables import with_interval
 from eval.testset import TestClip
 from prompts.stated import stated_numbers
 from prompts.vocabulary import (
@@ -332,12 +333,11 @@ def _both(answers: Sequence[Answered]) -> list[tuple[Answered, Answered]]:
 
 def table(result: Mapping[str, Any]) -> str:
     """The result for people."""
-    low, high = result["on_subject_interval"]
+    on_subject = with_interval(result["on_subject"], result["on_subject_interval"])
     lines = [
         f"chat questions: {result['n_questions']} questions, each about two clips "
         f"({', '.join(result['activities'])}); {result['n_left_out']} left out (other sports)",
-        f"on the asked subject    {result['on_subject']:.3f} [{low:.3f}, {high:.3f}]"
-        f"   n {result['n_answers']}",
+        f"on the asked subject    {on_subject}   n {result['n_answers']}",
         f"  answers exchanged     {result['on_subject_exchanged']:.3f}",
         f"  commentary repeated   {result['on_subject_commentary']:.3f}",
         *(

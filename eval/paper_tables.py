@@ -18,6 +18,7 @@ from eval import reproduce
 from eval.commentaries import examples
 from eval.paper_rows import definitions
 from eval.published import NONE, published
+from eval.tables import NOT_KNOWN
 
 RESULTS: Final = Path("docs/results")
 PAGE: Final = Path("docs/paper_tables.md")
@@ -153,6 +154,8 @@ def _cell(table: Mapping[str, Any], column: str, value: Any) -> str:
         text = _cell(table, column, value["value"])
         if "low" not in value:
             return text
+        if value["low"] is None:
+            return f"{text} [{NOT_KNOWN}]"
         bounds = [_cell(table, column, value[end]) for end in ("low", "high")]
         return f"{text} [{', '.join(bounds)}]"
     if not isinstance(value, float):

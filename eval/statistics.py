@@ -17,11 +17,11 @@ Statistic = Callable[[np.ndarray], float]
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with its percentile bootstrap interval."""
+    """A value with its percentile bootstrap interval; of a single cluster there is none."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     confidence: float = 0.95
 
 
@@ -31,8 +31,8 @@ class PairedTest:
 
     Attributes:
         difference: mean of a - b.
-        low, high: 95% bootstrap interval of the difference, performers drawn; None for a single
-            performer, since nothing then says how much performers differ.
+        low, high: 95% interval of the difference, performers drawn; None where nothing says how
+            much performers differ, as with a single one.
         p_value: two-sided; None where nothing can be said.
         n: pairs.
         test: its name, as printed in tables.
@@ -90,6 +90,8 @@ def bootstrap(
             got=f"{len(values)} values and {len(clusters)} clusters",
             expected="as many of both, at least one",
         )
+    if len(set(clusters)) < 2:
+        return Interval(float(statistic(values)), None, None, confidence)
     samples = resampled_rows(clusters, draws=draws, seed=seed)
     drawn = np.array([statistic(values[rows]) for rows in samples])
     tail = (1 - confidence) / 2
@@ -143,7 +145,8 @@ def mcnemar(a: np.ndarray, b: np.ndarray, clusters: Sequence[Hashable]) -> Paire
 def paired_t(a: np.ndarray, b: np.ndarray, clusters: Sequence[Hashable]) -> PairedTest:
     """Paired t test over the clusters' mean differences (Student 1908), with its 95% interval.
 
-    `difference` is the mean over clusters.
+    `difference` is the mean over clusters. Where they all differ by the same, t has no spread to
+    stand on: there is no interval, and p is what flipping signs can reach (`paired_bootstrap`).
 
     Raises:
         PoiseError: fewer than two clusters.
@@ -158,7 +161,8 @@ def paired_t(a: np.ndarray, b: np.ndarray, clusters: Sequence[Hashable]) -> Pair
         raise PoiseError("no paired t test", got=f"{n} performer", expected="two or more")
     error = float(means.std(ddof=1) / np.sqrt(n))
     if error == 0:
-        return PairedTest(mean, mean, mean, 0.0 if mean else 1.0, len(difference), name)
+        p_value = 2.0 ** (1 - n) if mean else 1.0
+        return PairedTest(mean, None, None, p_value, len(difference), name)
     p_value = float(2 * t.sf(abs(mean / error), n - 1))
     reach = float(t.ppf(0.975, n - 1)) * error
     return PairedTest(mean, mean - reach, mean + reach, p_value, len(difference), name)

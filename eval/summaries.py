@@ -163,7 +163,7 @@ def shuffled_truth(scores: Scores, seed: int) -> dict[str, float]:
     }
 
 
-def intervals(scores: Scores, seed: int) -> dict[str, list[float]]:
+def intervals(scores: Scores, seed: int) -> dict[str, list[float | None]]:
     """95% intervals over performers."""
     who = scores.performers
     exact = lv.correct(scores.predicted, scores.levels)

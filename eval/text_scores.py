@@ -38,7 +38,7 @@ class TextScores:
 
     values: dict[str, Any]
     samples: dict[str, list[float | None]]
-    intervals: dict[str, list[float]]
+    intervals: dict[str, list[float | None]]
 
 
 def commentary_text(commentary: str) -> str:
@@ -146,13 +146,13 @@ def _without_samples(found: dict[str, Any]) -> dict[str, Any]:
 
 def sample_intervals(
     samples: Mapping[str, Sequence[float | None]], clusters: Sequence[Hashable], seed: int
-) -> dict[str, list[float]]:
+) -> dict[str, list[float | None]]:
     """95% intervals by key, drawing clusters, of scores that are means or medians of the samples'.
 
     A missing sample score is left out. Samples of one cluster alone give no interval: how much
     clusters differ is then unknown.
     """
-    found = {}
+    found: dict[str, list[float | None]] = {}
     for key, rows in samples.items():
         known = [i for i, row in enumerate(rows) if row is not None]
         who = [clusters[i] for i in known]

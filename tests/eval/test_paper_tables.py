@@ -90,7 +90,7 @@ def test_measured_cells_are_the_stored_values(tmp_path: Path) -> None:
     result = {"level_accuracy": 0.6125, "n": 16, "intervals": {"level_accuracy": [0.5, 0.75]}}
     (tmp_path / "mini_test.json").write_text(json.dumps(result))
     [run] = reproduce.plan(["agp"], [0])
-    takes = [{"performer": "a", "level": level, "p": [1, 0, 0, 0]} for level in range(4)]
+    takes = [{"performer": "aabb"[i], "level": i, "p": [1, 0, 0, 0]} for i in range(4)]
     figures = {"accuracy": 0.25, "macro_f1": 0.125, "n": 8, "takes": takes}
     about = {"seed": 0, "settings_sha256": run.settings_sha256, "seconds": {}}
     reproduce.write_result(tmp_path / "paper_rows", run, about | figures)
@@ -98,7 +98,7 @@ def test_measured_cells_are_the_stored_values(tmp_path: Path) -> None:
     rows = {row.name: row for row in pt.measured("profvlm-3", stored)}
     assert rows["poise-mini"].cells == ("-", "-", "-", "61.3 [50.0, 75.0]")
     assert rows["poise-mini"].n == "16"
-    assert rows["ProfVLM (AGP)"].cells == ("not run", "not run", "25.0 [25.0, 25.0]", "-")
+    assert rows["ProfVLM (AGP)"].cells == ("not run", "not run", "25.0 [0.0, 50.0]", "-")
     assert rows["ProfVLM (AGP)"].status == (
         "run in part, without the rest (poise eval reproduce --rows agp_ego; "
         "poise eval reproduce --rows agp_exos)"

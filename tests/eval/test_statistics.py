@@ -97,6 +97,7 @@ def test_of_one_performer_nothing_can_be_said() -> None:
     exact = s.mcnemar(a, b, ["one"] * 4)
     assert exact.low is exact.high is None
     assert exact.p_value == pytest.approx(0.25)  # of clips, three of three
+    assert s.bootstrap(a, ["one"] * 4) == s.Interval(0.75, None, None)
 
 
 def test_paired_bootstrap_needs_pairs() -> None:

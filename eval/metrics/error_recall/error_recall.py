@@ -15,7 +15,8 @@ class ErrorRecall(base.PoiseMetric):
 
     Predictions are the weights of a clip's steps, references whether each is an error. Clips
     without an error step are left out (null in the per-sample scores) and counted: `error_recall_n`
-    are those with one; `error_recall_chance` is that of random steps.
+    are those with one; `error_recall_chance` is that of random steps. Both scores are null where no
+    clip has one.
     """
 
     PREDICTIONS = Sequence(Value("float64"))
@@ -36,12 +37,12 @@ class ErrorRecall(base.PoiseMetric):
             recalls.append(error_recall(np.asarray(weights, np.float64), wrong) if known else None)
             if known:
                 rows.append(wrong)
-        if not rows:
-            raise PoiseError("no error recall", got="no clip with an error step")
+        known_recalls = [found for found in recalls if found is not None]
+        chances = [chance_recall(errors, errors | True) for errors in rows]
         return {
-            "error_recall": float(np.mean([found for found in recalls if found is not None])),
+            "error_recall": float(np.mean(known_recalls)) if rows else None,
             "error_recall_per_sample": recalls,
-            "error_recall_chance": float(np.mean([chance_recall(e, e | True) for e in rows])),
+            "error_recall_chance": float(np.mean(chances)) if rows else None,
             "error_recall_n": len(rows),
             "error_recall_left_out": len(predictions) - len(rows),
         }

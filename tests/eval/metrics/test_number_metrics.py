@@ -96,6 +96,9 @@ def test_error_recall_leaves_out_clips_without_errors() -> None:
     assert found["error_recall_chance"] == 0.5
     assert (found["error_recall_n"], found["error_recall_left_out"]) == (1, 1)
     assert found["error_recall_per_sample"] == [0.5, None]
+    none = load("error_recall").compute(predictions=[[1, 2]], references=[[False, False]])
+    assert none["error_recall"] is none["error_recall_chance"] is None
+    assert (none["error_recall_n"], none["error_recall_left_out"]) == (0, 1)
     with pytest.raises(PoiseError, match="3 weights and 2 steps"):
         load("error_recall").compute(predictions=[[1, 2, 3]], references=[[True, False]])
 
