@@ -104,7 +104,7 @@ def test_measured_cells_are_the_stored_values(tmp_path: Path) -> None:
         "poise eval reproduce --rows agp_exos)"
     )
     rows = {row.name: row for row in pt.measured("profvlm-4", stored)}
-    assert rows["ProfVLM (AGP), Ego+Exos"].cells == ("25.0 [25.0, 25.0]", "12.5")
+    assert rows["ProfVLM (AGP), Ego+Exos"].cells == ("25.0 [0.0, 50.0]", "12.5")
     assert rows["ProfVLM (AGP), Ego+Exos"].status == "run"
     assert rows["ProfVLM (AGP), Ego+Exos"].n == "1 x 8"
     assert rows["ProfVLM (MLP), Ego"].status == ("not run (poise eval reproduce --rows mlp_ego)")
