@@ -1,10 +1,23 @@
-"""Conversations for the tests of training."""
+"""Conversations and a finished run for the tests of training."""
+
+import json
+from dataclasses import asdict
 
 import pytest
 
+from assistant.checkpoint import Checkpoint
 from prompts.parse import ParsedRemark, format_feedback
 from prompts.render import render_messages
 from prompts.vocabulary import LEVELS, special_tokens
+from training.adapter import add_lora, save_bare, save_trained
+from training.loop import Loop, Plan
+from training.progress import Progress
+from training.recipe import LoraSettings, load_recipe
+
+LORA = LoraSettings(rank=3, alpha=6)
+PLAN = Plan(
+    steps=4, batch_size=3, learning_rate=1e-2, warmup=0, weight_decay=0.0, precision="auto", seed=0
+)
 
 
 def answer(level: str) -> str:
@@ -43,3 +56,27 @@ def samples(processor, make_inputs):  # type: ignore[no-untyped-def]
             )
         )
     return made
+
+
+@pytest.fixture
+def make_run(make_model, processor, samples, new_tokens, tmp_path):  # type: ignore[no-untyped-def]
+    """Makes a run folder as the stage `language` leaves it, of a model of the given sizes."""
+
+    def make(**sizes):  # type: ignore[no-untyped-def]
+        folder = tmp_path / "run"
+        work = folder / "work"
+        work.mkdir(parents=True)
+        make_model(**sizes).save_pretrained(work / "pretrained")
+        wrapped = add_lora(make_model(**sizes), LORA, new_tokens)
+        Loop(wrapped, samples, processor, PLAN, progress=Progress("test")).run()
+        save_trained(wrapped, work / "trained.safetensors")
+        sport = add_lora(make_model(**sizes), LORA, (), beside=False)
+        save_bare(sport, folder / "adapters" / "golf_swing", LORA, base="language")
+        wrapped.merge_and_unload().save_pretrained(folder / "language")
+        processor.save_pretrained(folder / "language")
+        recipe = load_recipe("mini", ["lora.rank=3", "lora.alpha=6"])
+        (work / "recipe.json").write_text(json.dumps(asdict(recipe)))
+        Checkpoint(folder, "poise-mini", "simulated drills").write()
+        return folder
+
+    return make

@@ -1,7 +1,7 @@
 """QLoRA, the bare adapter, and what `poise train export` writes."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,20 +14,17 @@ from assistant.cli import main
 from assistant.errors import PoiseError
 from assistant.model import register
 from assistant.model.processing_poise import PoiseProcessor
-from training.adapter import TRAINED_BESIDE, add_lora, load_model, rebuilt, save_bare, save_trained
+from training.adapter import TRAINED_BESIDE, add_lora, load_model, rebuilt, save_trained
 from training.export import export_run
 from training.language import build_model
-from training.loop import Loop, Plan
+from training.loop import Loop
 from training.model_card import base_terms, front_matter
 from training.precision import autocast
 from training.progress import Progress
 from training.publish import push_operations
-from training.recipe import LanguageSettings, LoraSettings, load_recipe
+from training.recipe import LanguageSettings, load_recipe
 
-LORA = LoraSettings(rank=3, alpha=6)
-PLAN = Plan(
-    steps=4, batch_size=3, learning_rate=1e-2, warmup=0, weight_decay=0.0, precision="auto", seed=0
-)
+from .conftest import LORA, PLAN
 
 
 def bitsandbytes():
@@ -140,23 +137,8 @@ def test_a_published_model_keeps_its_weights(make_model, processor) -> None:
 
 
 @pytest.fixture
-def run(base, make_model, processor: PoiseProcessor, samples, new_tokens, tmp_path):
-    """A run folder as the stage `language` leaves it."""
-    folder = tmp_path / "run"
-    work = folder / "work"
-    work.mkdir(parents=True)
-    base.rename(work / "pretrained")
-    wrapped = add_lora(make_model(), LORA, new_tokens)
-    Loop(wrapped, samples, processor, PLAN, progress=Progress("test")).run()
-    save_trained(wrapped, work / "trained.safetensors")
-    sport = add_lora(make_model(), LORA, (), beside=False)
-    save_bare(sport, folder / "adapters" / "golf_swing", LORA, base="language")
-    wrapped.merge_and_unload().save_pretrained(folder / "language")
-    processor.save_pretrained(folder / "language")
-    recipe = load_recipe("mini", ["lora.rank=3", "lora.alpha=6"])
-    (work / "recipe.json").write_text(json.dumps(asdict(recipe)))
-    Checkpoint(folder, "poise-mini", "simulated drills").write()
-    return folder
+def run(make_run):
+    return make_run()
 
 
 def test_an_export_loads_and_its_bare_adapter_gives_the_merged_model(
