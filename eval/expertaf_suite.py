@@ -10,16 +10,15 @@ them.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from assistant.demos.cut import cut_demonstrations, with_unconditional
+from assistant.demos.cut import with_unconditional
 from assistant.demos.library import Demonstration, Library
 from assistant.progress import Progress
-from assistant.tasks.window import WINDOW_SECONDS
 from eval.commentaries import text_values
 from eval.expertaf_scores import (
     Ranks,
@@ -29,6 +28,7 @@ from eval.expertaf_scores import (
     score_ranks,
     window_distances,
 )
+from eval.pair_experts import paired_experts
 from eval.pairs import TRAINING, LearnerPair, PairTable
 from eval.scoring import versions
 from eval.suite_run import Coached, coach_rows, counts, failures, inputs_used
@@ -147,29 +147,9 @@ def evaluate(
 
 
 def demonstrations(coach: "Coach", table: PairTable, pairs: Sequence[LearnerPair]) -> Candidates:
-    """The paired experts' windows, each once, with their codes."""
-    windows = {pair.expert.name: pair for pair in pairs}
-    items = [
-        cut_demonstrations(
-            coach.perception,
-            table.motion(pair.expert),
-            (0.0, WINDOW_SECONDS),
-            [0.0],
-            name,
-            activity=pair.activity,
-            level=None,
-            correct_regions=(pair.region,),
-            licence=None,
-            source="paired",
-            origin=pair.expert.take,
-        )[0]
-        for name, pair in sorted(windows.items())
-    ]
-    named = [
-        replace(item, demonstration_id=name)
-        for item, name in zip(items, sorted(windows), strict=True)
-    ]
-    return Candidates(with_unconditional(named, coach.engine, coach.config))
+    """The paired experts' windows, each once, with their codes and likelihoods."""
+    items = paired_experts(coach.perception, table, pairs)
+    return Candidates(with_unconditional(items, coach.engine, coach.config))
 
 
 def nearest_learners(

@@ -10,6 +10,7 @@ from assistant.batch import BatchSettings, BatchWorker
 from assistant.progress import Progress
 
 if TYPE_CHECKING:
+    from assistant.clip import PoseSequence
     from assistant.clip_input import PoseResult
     from assistant.coach import Coach
     from assistant.coach_result import CoachInput, CoachResult
@@ -55,7 +56,7 @@ class Coached:
 
 @dataclass(frozen=True)
 class Cut:
-    """The part of a row's motion that is coached, and its correction window.
+    """The part of a row's motion that is coached, and its correction window; seconds of the take.
 
     Attributes:
         row: holds the motion; start, end: what is coached; window: where the two seconds begin.
@@ -65,6 +66,13 @@ class Cut:
     start: float
     end: float
     window: float
+
+    def of(self, pose: "PoseSequence", begins: float) -> "tuple[PoseSequence, float, float]":
+        """The part of a motion that begins at a second of the take: the part, and where it begins
+        in the motion and the window in the part, seconds."""
+        first = max(round((self.start - begins) * pose.fps), 0) / pose.fps  # on a whole frame
+        part = pose.crop(first, self.end - begins)
+        return part, first, max(self.window - begins - first, 0.0)
 
 
 class SuiteWorker(BatchWorker):
@@ -102,15 +110,13 @@ class SuiteWorker(BatchWorker):
             return super()._load(sample)
         cut = self._cuts[name]
         given, resolved = super()._load(self._table.sample(cut.row) | {"sample_id": name})
-        begins, fps = given.film_start, given.pose.fps
-        first = max(round((cut.start - begins) * fps), 0) / fps  # a whole frame of the motion
-        pose = given.pose.crop(first, cut.end - begins)
+        pose, first, window = cut.of(given.pose, given.film_start)
         given = replace(
             given,
             pose=pose,
             gaze=None,
-            film_start=begins + first,
-            window_start=max(cut.window - begins - first, 0.0),
+            film_start=given.film_start + first,
+            window_start=window,
         )
         return given, replace(resolved, pose=pose)
 

@@ -27,7 +27,7 @@ Arrays = Mapping[str, np.ndarray]
 # What is kept of each clip; the rest of it is its drill, or cheap to make.
 WINDOW = ("start", "end", "yaw", "joints", "heights")
 FEATURES = ("pose", "score", "regions", "stage1")
-OWN = ("twin", "learner_codes", "twin_codes", "gold")
+OWN = ("twin", "learner_codes", "target_codes", "gold")
 
 
 def kept(path: Path, identity: str, make: Callable[[], Arrays], progress: Progress) -> Arrays:
@@ -84,7 +84,7 @@ def clips_of(
                     **features,
                 ),
                 learner_codes=arrays["learner_codes"][i],
-                twin_codes=arrays["twin_codes"][i],
+                target_codes=arrays["target_codes"][i],
                 gold=int(arrays["gold"][i]),
                 answer=answers[i],
             )

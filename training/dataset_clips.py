@@ -1,11 +1,12 @@
-"""Clips of a dataset as the language model learns them: `language.dataset`.
+"""Clips of a dataset as the language model learns them: `language.dataset`, `language.pairs`.
 
 The dataset is written by `poise data egoexo4d` and `poise data label`. Its rows with a level and a
 text are the clips, several a take: those of split train are learned, of split validation one a take
 is measured and calibrates the label. Rows of other splits are never read, nothing is simulated.
+With pairs a learner is met in the window of its closest pair (`training.paired_clips`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from assistant.clip import PoseSequence
 from assistant.dataset import SampleTable
 from assistant.errors import PoiseError
 from assistant.model.configuration_poise import GIVEN
@@ -23,18 +25,21 @@ from prompts.parse import format_feedback, format_plain, parse_feedback
 from prompts.render import escape_user_text, render_messages
 from prompts.vocabulary import LEVELS
 from training.dataset_films import film_features
+from training.dataset_pairs import SPLITS, check_pairs, pair_table
 from training.language_samples import TokenSample, ToldClip, commentary_messages, token_sample
 from training.progress import Progress
 from training.recipe import LanguageSettings
 from training.run import Run
 
-SPLITS: Final = ("train", "validation")
 TEXTS: Final = {"summary": "summary", "spoken": "commentary_raw"}
 COLUMNS: Final = (
     "sample_id", "take_id", "activity", "split", "level", "views", "span", *TEXTS.values(),
 )  # fmt: skip
 POSES_AT_ONCE: Final = 256
 NAMED: Final = 5
+
+# Of a row the motion, and the second of it at which the window begins: None looks for the moment.
+Motion = tuple[PoseSequence | None, float | None]
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class DatasetClip:
         sample_id, activity, level: of the row, the activity as the dataset names it.
         inputs: features of the prompt.
         answer: level and text of the row, in the recipe's form of answers.
+        codes: [10, M] of its window, None without a pose.
     """
 
     sample_id: str
@@ -52,6 +58,7 @@ class DatasetClip:
     level: int
     inputs: ModelInputs
     answer: str
+    codes: np.ndarray | None = None
 
 
 @cache  # one run lives as long as its process; texts and samples are made of the same clips
@@ -69,27 +76,52 @@ def dataset_clips(run: Run, split: str, limit: int | None = None) -> list[Datase
     if limit is not None and limit < len(rows):
         chosen = np.random.default_rng([seed, 17]).choice(len(rows), limit, replace=False)
         rows = [rows[i] for i in sorted(chosen)]
-    perception = run.perception()
-    films = film_features(run, _filmed(rows, language, split, seed))
+    clips, left_out = read_rows(run, split, rows)
+    _report(run, split, clips, left_out, limit)
+    return clips
+
+
+def read_rows(
+    run: Run, split: str, rows: Sequence[dict[str, Any]]
+) -> tuple[list[DatasetClip], list[str]]:
+    """The clips of some labelled rows of a split, and the names of those with nothing to look at.
+
+    Raises:
+        PoiseError: too many films cannot be read.
+    """
+    language, perception = run.recipe.language, run.perception()
+    films = film_features(run, _filmed(rows, language, split, run.recipe.seed))
     posed = dict(_posed(rows, perception, language))
     clips, left_out = [], []
     for row in rows:
         name = row["sample_id"]
-        inputs = posed.get(name, ModelInputs(numbers=perception.numbers))
+        inputs, codes = posed.get(name, (ModelInputs(numbers=perception.numbers), None))
         if name in films.features:
             inputs = replace(inputs, video=films.features[name], frames=films.frames)
         if language.inputs != "none" and inputs.video is None and inputs.pose is None:
             left_out.append(name)
             continue
         answer = _answer(row, language)
-        clips.append(DatasetClip(name, row["activity"], row["level"], inputs, answer))
-    _report(run, split, clips, left_out, limit)
-    return clips
+        clips.append(DatasetClip(name, row["activity"], row["level"], inputs, answer, codes))
+    return clips, left_out
 
 
 def told_rows(language: LanguageSettings, seed: int) -> dict[str, list[dict[str, Any]]]:
-    """Rows with a level and a text by split, each with its place as `row`; of a take all of them or
-    one, as `language.comments` says, and for measures one.
+    """Of `labelled_rows` what is learned and measured: of a take all of them or one, as
+    `language.comments` says, and for measures one.
+
+    Raises:
+        PoiseError: as there; or a split has no pair, where pairs are learned.
+    """
+    found = labelled_rows(language)
+    if language.pairs:
+        check_pairs(language, found)
+    one = {split: language.comments == "one" or split != "train" for split in found}
+    return {s: _one_a_take(mine, seed) if one[s] else mine for s, mine in found.items()}
+
+
+def labelled_rows(language: LanguageSettings) -> dict[str, list[dict[str, Any]]]:
+    """Rows with a level and a text by split, each with its place as `row`.
 
     Raises:
         PoiseError: a split has none, or none with a film or pose that the model is to be given.
@@ -120,8 +152,7 @@ def told_rows(language: LanguageSettings, seed: int) -> dict[str, list[dict[str,
                 got=f"no row of split {split} with a film of {', '.join(language.views)}",
                 remedy="download the takes' films and run `poise data egoexo4d` again",
             )
-        one = language.comments == "one" or split != "train"
-        found[split] = _one_a_take(mine, seed) if one else mine
+        found[split] = mine
     return found
 
 
@@ -132,14 +163,22 @@ def shown(row: Mapping[str, Any], language: LanguageSettings) -> dict[str, str]:
 
 
 def told_samples(
-    processor: PoiseProcessor, clips: Sequence[ToldClip], language: LanguageSettings
+    processor: PoiseProcessor,
+    clips: Sequence[ToldClip],
+    language: LanguageSettings,
+    shown: Mapping[str, np.ndarray] | None = None,
 ) -> list[TokenSample]:
     """F_t of each clip, once, in its own words: every pair of a clip and a comment is one sample
-    (ProfVLM section 4.1)."""
+    (ProfVLM section 4.1).
+
+    Args:
+        shown: clip to the codes [10, M] of the demonstration in its prompt.
+    """
+    shown = shown or {}
     return [
         token_sample(
             processor,
-            commentary_messages(clip, clip.answer, demonstration=None),
+            commentary_messages(clip, clip.answer, demonstration=shown.get(clip.sample_id)),
             clip.inputs,
             sample_id=f"{clip.sample_id}/commentary",
             **language.weighting,
@@ -192,25 +231,55 @@ def _filmed(
 
 def _posed(
     rows: Sequence[dict[str, Any]], perception: Perception, language: LanguageSettings
-) -> Iterator[tuple[str, ModelInputs]]:
-    """What the rows that have a pose are given of it, as in coaching: Stage 1 of the run reads it,
-    and names for itself the activity that it knows best."""
-    if "pose" not in GIVEN[language.inputs] and language.numbers == "none":
+) -> Iterator[tuple[str, tuple[ModelInputs, np.ndarray]]]:
+    """What the rows that have a pose are given of it, and the codes of their window."""
+    if "pose" not in GIVEN[language.inputs] and language.numbers == "none" and not language.pairs:
         return
-    table = SampleTable(Path(language.dataset))
+    motion_of = _motions(language)
     for start in range(0, len(rows), POSES_AT_ONCE):
-        poses: dict[str, NormalisedPose] = {}
-        for row in rows[start : start + POSES_AT_ONCE]:
-            pose = table.pose(row["row"])
-            if pose is not None and (pose.confidence > 0).any():
-                poses[row["sample_id"]] = normalise(pose)
-        if not poses:
-            continue
-        found = perception.assessor.assess_many(list(poses.values()))
-        windows = [focus_window(p, a) for p, a in zip(poses.values(), found, strict=True)]
-        features, _ = perception.encode_windows(windows)
-        for name, *seen in zip(poses, found, features, windows, strict=True):
-            yield name, perception.model_inputs(*seen)
+        found = {row["sample_id"]: motion_of(row) for row in rows[start : start + POSES_AT_ONCE]}
+        posed = {
+            name: (pose, begins)
+            for name, (pose, begins) in found.items()
+            if pose is not None and (pose.confidence > 0).any()
+        }
+        yield from zip(posed, seen(perception, list(posed.values())), strict=True)
+
+
+def _motions(language: LanguageSettings) -> Callable[[Mapping[str, Any]], Motion]:
+    """Where the motion of a row is: in the row, or of a paired learner as coaching would cut it."""
+    table = SampleTable(Path(language.dataset))
+    pairs = pair_table(language.pairs) if language.pairs else None
+    closest = {} if pairs is None else {pair.sample_id: pair for pair in pairs.pairs}
+
+    def motion(row: Mapping[str, Any]) -> Motion:
+        if pairs is not None and row["sample_id"] in closest:
+            return pairs.clip(closest[row["sample_id"]])
+        return table.pose(row["row"]), None
+
+    return motion
+
+
+def seen(
+    perception: Perception, motions: Sequence[tuple[PoseSequence, float | None]]
+) -> list[tuple[ModelInputs, np.ndarray]]:
+    """What the model is given of motions, and codes [10, M] of their windows, as in coaching: Stage
+    1 of the run reads them, and names for itself the activity that it knows best.
+
+    Args:
+        motions: each with the second at which its window begins, None for the heaviest moment.
+    """
+    if not motions:
+        return []
+    poses: list[NormalisedPose] = [normalise(pose) for pose, _ in motions]
+    found = perception.assessor.assess_many(poses)
+    windows = [
+        focus_window(pose, assessment, begins)
+        for pose, assessment, (_, begins) in zip(poses, found, motions, strict=True)
+    ]
+    features, codes = perception.encode_windows(windows)
+    inputs = [perception.model_inputs(*each) for each in zip(found, features, windows, strict=True)]
+    return list(zip(inputs, codes, strict=True))
 
 
 def _answer(row: Mapping[str, Any], language: LanguageSettings) -> str:

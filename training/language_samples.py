@@ -4,10 +4,10 @@ A conversation holds the clip's prompt, its label and commentary (F_t), then eit
 codes (F_g) or the demonstration's codes (F_r): the tasks share their prefix in one sequence.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 
@@ -57,6 +57,36 @@ class ToldClip(Protocol):
         ...
 
 
+class PairClip(ToldClip, Protocol):
+    """What F_r and F_g are learned from: a learner's window, and a demonstration that fits it; a
+    dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def activity(self) -> str:
+        """What is done in it."""
+        ...
+
+    @property
+    def learner_codes(self) -> np.ndarray:
+        """[10, M] of the learner's window."""
+        ...
+
+    @property
+    def target_codes(self) -> np.ndarray:
+        """[10, M] that F_g learns."""
+        ...
+
+    @property
+    def gold(self) -> int:
+        """Place in the library of the demonstration that fits, -1 where none does."""
+        ...
+
+
+_PairClip = TypeVar("_PairClip", bound=PairClip)
+
+
 @dataclass(frozen=True)
 class PerceivedClip:
     """A drill as the language model meets it.
@@ -64,7 +94,7 @@ class PerceivedClip:
     Attributes:
         window: the learner's frames; twin: [10, 17, 3] the fault-free motion in the same heading.
         inputs: features of the prompt.
-        learner_codes, twin_codes: [10, M].
+        learner_codes, target_codes: [10, M], the second of the twin.
         gold: index of the library item nearest to the twin, -1 without a library.
         answer: label and commentary as the model should write them.
     """
@@ -74,7 +104,7 @@ class PerceivedClip:
     twin: np.ndarray
     inputs: ModelInputs
     learner_codes: np.ndarray
-    twin_codes: np.ndarray
+    target_codes: np.ndarray
     gold: int
     answer: str = ""
 
@@ -88,16 +118,21 @@ class PerceivedClip:
         """The drill's level."""
         return self.drill.level
 
+    @property
+    def activity(self) -> str:
+        """The drill's activity."""
+        return self.drill.activity
 
-def demonstration_of(clip: PerceivedClip, library: Library) -> Demonstration:
-    """The library item nearest to the clip's twin.
+
+def demonstration_of(clip: PairClip, library: Library) -> Demonstration:
+    """The library item that fits the clip: nearest to a drill's twin, or the paired expert.
 
     Raises:
         PoiseError: the library has none of the activity.
     """
     if clip.gold < 0:
         raise PoiseError(
-            f"no demonstration of {clip.drill.activity} to learn from",
+            f"no demonstration of {clip.activity} to learn from",
             got=f"a library of {len(library)} windows without any",
             remedy="simulate more performers for it (data.library_performers)",
         )
@@ -116,7 +151,7 @@ class Pairs:
         self.library, self.kind, self.seed = library, kind, seed
         self._shared: dict[str, int] = {}
 
-    def pair(self, place: int, clip: PerceivedClip) -> tuple[np.ndarray, PerceivedClip]:
+    def pair(self, place: int, clip: _PairClip) -> tuple[np.ndarray, _PairClip]:
         """Codes [10, M] of the clip's demonstration, and the clip as F_g learns from it.
 
         Args:
@@ -126,9 +161,9 @@ class Pairs:
             PoiseError: the library has none of the activity.
         """
         codes = self.library.items[self.place(place, clip)].codes
-        return codes, clip if self.kind == "aligned" else replace(clip, twin_codes=codes)
+        return codes, clip if self.kind == "aligned" else replace(clip, target_codes=codes)
 
-    def place(self, number: int, clip: PerceivedClip) -> int:
+    def place(self, number: int, clip: PairClip) -> int:
         """Place in the library of the demonstration of clip `number`."""
         activity = demonstration_of(clip, self.library).activity
         if self.kind == "aligned":
@@ -193,7 +228,7 @@ def perceive(
     windows = [focus_window(p, a) for p, a in zip(poses, assessments, strict=True)]
     twins = [twin_window(d, w) for d, w in zip(drills, windows, strict=True)]
     features, codes = perception.encode_windows(windows)
-    _, twin_codes = perception.encode_windows(twins)
+    _, target_codes = perception.encode_windows(twins)
     golds = np.full(len(drills), -1)
     if library is not None:
         golds = gold_items(drills, np.stack([twin.joints for twin in twins]), library)
@@ -204,7 +239,7 @@ def perceive(
             twin=twins[i].joints,
             inputs=perception.model_inputs(assessments[i], features[i], windows[i]),
             learner_codes=codes[i],
-            twin_codes=twin_codes[i],
+            target_codes=target_codes[i],
             gold=int(golds[i]),
         )
         for i, drill in enumerate(drills)
@@ -251,7 +286,7 @@ def commentary_messages(
 
 
 def correction_messages(
-    clip: PerceivedClip, commentary: str, *, demonstration: np.ndarray | None, supervised: bool
+    clip: PairClip, commentary: str, *, demonstration: np.ndarray | None, supervised: bool
 ) -> list[Message]:
     """F_t then F_g in one conversation."""
     messages = render_messages(
@@ -259,14 +294,14 @@ def correction_messages(
         commentary=commentary,
         learner_codes=clip.learner_codes.tolist(),
         demonstration=None if demonstration is None else demonstration.tolist(),
-        target=clip.twin_codes.tolist(),
+        target=clip.target_codes.tolist(),
         **prompt_pieces(clip.inputs),
     )
     return supervise(messages) if supervised else messages
 
 
 def retrieval_messages(
-    clip: PerceivedClip, commentary: str, codes: np.ndarray, *, supervised: bool
+    clip: PairClip, commentary: str, codes: np.ndarray, *, supervised: bool
 ) -> list[Message]:
     """F_t then F_r in one conversation; the demonstration is never in its prompt."""
     messages = render_messages(
@@ -277,6 +312,28 @@ def retrieval_messages(
         **prompt_pieces(clip.inputs),
     )
     return supervise(messages) if supervised else messages
+
+
+def task_samples(
+    processor: PoiseProcessor,
+    clip: PairClip,
+    kinds: Sequence[tuple[str, Sequence[Message]]],
+    weighting: Mapping[str, Any],
+) -> list[TokenSample]:
+    """Conversations of one clip; of guided codes only the written frames are learned.
+
+    Args:
+        kinds: tasks with their messages.
+        weighting: `LanguageSettings.weighting`.
+    """
+    samples = []
+    for task, messages in kinds:
+        name = f"{clip.sample_id}/{task}"
+        sample = token_sample(processor, messages, clip.inputs, sample_id=name, **weighting)
+        if task != "commentary":
+            sample = ignore_guide(sample, *clip.learner_codes.shape)
+        samples.append(sample)
+    return samples
 
 
 def supervise(messages: list[Message]) -> list[Message]:

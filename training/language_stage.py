@@ -24,7 +24,7 @@ from assistant.model.processing_poise import PoiseProcessor
 from assistant.perception import Perception
 from assistant.tasks.commentary import answer_prompt, label_continuations, label_prompt
 from data_prep.drills.commentary import compose_summary
-from prompts.parse import parse_feedback
+from prompts.parse import LABEL_ONLY, parse_feedback
 from prompts.vocabulary import special_tokens
 from training.adapter import (
     add_lora,
@@ -37,6 +37,7 @@ from training.adapter import (
 from training.atomic import install
 from training.clips import TELLING_SEED, fit_inputs, perceived_clips
 from training.dataset_clips import dataset_clips, level_basis, told_samples
+from training.dataset_pairs import run_library
 from training.dialogue_samples import dialogue_samples
 from training.language_samples import (
     Pairs,
@@ -45,11 +46,11 @@ from training.language_samples import (
     ToldClip,
     commentary_messages,
     correction_messages,
-    ignore_guide,
     perceive,
     retrieval_messages,
-    token_sample,
+    task_samples,
 )
+from training.paired_clips import pair_samples, paired_learners
 from training.pretraining import PRETRAINED, load_processor
 from training.proficiency import fit_temperature
 from training.progress import Progress
@@ -65,8 +66,8 @@ GENERATION_BATCH = 64
 
 
 def language_stage(run: Run) -> None:
-    """LoRA multi-task training on pool B, or F_t on a dataset, merged; label temperature; library
-    likelihoods.
+    """LoRA multi-task training on pool B or on pairs, or F_t on a dataset, merged; temperature;
+    library likelihoods.
 
     With `activity` in the recipe: `sport_adapter` instead.
     """
@@ -74,7 +75,7 @@ def language_stage(run: Run) -> None:
         sport_adapter(run)
         return
     progress, processor = Progress(LANGUAGE), load_processor(run.folder / LANGUAGE_FOLDER)
-    library = Library.load(run.folder / LIBRARY_FOLDER)
+    library = run_library(run) if run.is_main else Library([])  # the others do not read it
     pretrained = run.folder / WORK / PRETRAINED
     samples = stored_samples(
         run, LANGUAGE, lambda: conversations(run, pretrained, library, processor, progress)
@@ -101,7 +102,15 @@ def conversations(
     if recipe.language.dataset:
         takes = dataset_clips(run, "train")
         fit_new(run, model, takes, source)
-        return told_samples(processor, takes, recipe.language)
+        if not recipe.language.pairs:
+            return told_samples(processor, takes, recipe.language)
+        learners = paired_learners(run)
+        told = own_commentary(run, model, processor, learners)
+        samples = pair_samples(
+            run, processor, {learners[place].sample_id: text for place, text in told.items()}
+        )
+        progress.say(f"{len(samples)} conversations, {len(told)} learners with own commentary")
+        return samples
     share = recipe.language.video_share
     clips = perceived_clips(run, library, recipe.seed + TELLING_SEED, video_share=share)
     progress.say(f"{len(clips)} clips perceived")
@@ -237,7 +246,7 @@ def finish(
     processor.save_pretrained(fresh)
     install(fresh, run.folder / LANGUAGE_FOLDER)
     rated = with_unconditional(library.items, engine, merged.config)
-    Library(rated).save(run.folder / LIBRARY_FOLDER)
+    Library(rated, any_activity=library.any_activity).save(run.folder / LIBRARY_FOLDER)
     language = run.recipe.language
     basis = level_basis(language) if language.dataset else LEVEL_BASIS
     Checkpoint(run.folder, f"poise-{run.recipe.name}", basis).write()
@@ -247,12 +256,13 @@ def own_commentary(
     run: Run,
     model: PoiseForConditionalGeneration,
     processor: PoiseProcessor,
-    clips: Sequence[PerceivedClip],
+    clips: Sequence[ToldClip],
 ) -> dict[int, str]:
     """What the pretrained model itself says of a share of the clips, by the clip's place.
 
     In coaching F_r and F_g follow generated commentary, so they train on some of it. An answer that
-    does not fit the grammar is left out.
+    does not fit the grammar is left out; of a dataset's, whose texts are free, one without level or
+    commentary.
     """
     rng = np.random.default_rng([run.recipe.seed, 15])
     count = round(run.recipe.language.own_commentary_share * len(clips))
@@ -265,9 +275,18 @@ def own_commentary(
         answers = engine.generate(prompts, GenerationOptions(seed=run.recipe.seed))
         for place, prompt, answer in zip(places, prompts, answers, strict=True):
             text = prompt.answer_start + answer.text
-            if not parse_feedback(text, form).problems:
+            if fits(text, form, free=bool(run.recipe.language.dataset)):
                 told[place] = text
     return told
+
+
+def fits(text: str, form: str, *, free: bool) -> bool:
+    """Whether an answer can be followed: it is in the grammar, or where texts are free (a
+    dataset's) it has level and commentary."""
+    read = parse_feedback(text, form)
+    if not free or form == LABEL_ONLY:
+        return not read.problems
+    return read.level is not None and bool(read.commentary)
 
 
 def multitask_samples(
@@ -317,17 +336,7 @@ def multitask_samples(
                 (CORRECTION, asked),
                 ("retrieval", retrieval_messages(clip, texts[1], gold, supervised=true)),
             ]
-        for task, messages in kinds:
-            sample = token_sample(
-                processor,
-                messages,
-                clip.inputs,
-                **settings.weighting,
-                sample_id=f"{clip.drill.sample_id}/{task}",
-            )
-            if task != "commentary":
-                sample = ignore_guide(sample, *clip.learner_codes.shape)
-            samples.append(sample)
+        samples += task_samples(processor, clip, kinds, settings.weighting)
     return samples
 
 

@@ -3,8 +3,8 @@
 The small one learns, all parameters at once, from three kinds of conversation: talk alone (speech
 and summary, question and answer; first of all where `pretrain.talk_steps` says so), commentary
 after a clip's features, and pose codes without any commentary (corrections and demonstrations after
-the learner's own). Of a dataset (`language.dataset`) it learns the commentary alone. LoRA then
-teaches the tasks as whole conversations.
+the learner's own). Of a dataset (`language.dataset`) it learns the commentary alone, of its pairs
+(`language.pairs`) the codes too. LoRA then teaches the tasks as whole conversations.
 """
 
 from collections.abc import Sequence
@@ -28,9 +28,11 @@ from data_prep.drills.records import Drill
 from prompts.render import Codes, render_messages
 from training.clips import TELLING_SEED, fit_inputs, perceived_clips
 from training.dataset_clips import dataset_clips, told_samples, told_texts
+from training.dataset_pairs import expert_library
 from training.dialogue_samples import Talks, talk_sample
 from training.language import build_model, load_base
 from training.language_samples import (
+    PairClip,
     Pairs,
     PerceivedClip,
     TokenSample,
@@ -38,6 +40,7 @@ from training.language_samples import (
     token_sample,
     twin_window,
 )
+from training.paired_clips import paired_clips
 from training.progress import Progress
 from training.run import WORK, Run, learner_poses
 from training.stage_loop import stored_samples, train_by
@@ -45,6 +48,8 @@ from training.talk import composed_texts, question_samples, talk_samples
 from training.tokenizer import train_tokenizer
 
 PRETRAINED, TALK = "pretrained", "talk"
+# Task, name, features, the learner's codes and those to write.
+Asked = tuple[str, str, ModelInputs, Codes, Codes]
 # Seconds by which pretraining windows miss the moment, as an estimated moment may.
 MOMENT_SPREAD = 0.3
 
@@ -155,7 +160,15 @@ def conversations(
     if run.recipe.language.dataset:
         takes = dataset_clips(run, "train")
         fit_inputs(model, takes)
-        return told_samples(processor, takes, run.recipe.language)
+        commentary = told_samples(processor, takes, run.recipe.language)
+        if not run.recipe.language.pairs:
+            return commentary
+        experts = expert_library(run)
+        return [
+            *commentary,
+            *guided_samples(processor, pair_codes(run, paired_clips(run), experts)),
+            *library_samples(processor, experts),
+        ]
     recipe, told = run.recipe, told_drills(run)
     library = Library.load(run.folder / LIBRARY_FOLDER)
     # Films are the language stage's matter, unless the model is given nothing else.
@@ -216,22 +229,32 @@ def code_samples(
 ) -> list[TokenSample]:
     """F_g and F_r without commentary: of pool A without features, of pool B after them; and every
     item of the library after no clip at all."""
-    perception, recipe = run.perception(), run.recipe
-    pairs = Pairs(library, recipe.language.demonstrations, recipe.seed)
-    nothing = ModelInputs()
-    asked: list[tuple[str, str, ModelInputs, Codes, Codes]] = []
+    perception, nothing = run.perception(), ModelInputs()
+    asked: list[Asked] = []
     for copy in range(run.recipe.pretrain.windows_per_clip):
         shown = plain_codes(drills, perception, run.recipe.seed + 100 + copy)
         asked += [
             ("correction", drill.sample_id, nothing, learner, twin)
             for drill, (learner, twin) in zip(drills, shown, strict=True)
         ]
+    asked += pair_codes(run, clips, library)
+    return [*guided_samples(processor, asked), *library_samples(processor, library)]
+
+
+def pair_codes(run: Run, clips: Sequence[PairClip], library: Library) -> list[Asked]:
+    """F_g and F_r of each clip after its features."""
+    pairs = Pairs(library, run.recipe.language.demonstrations, run.recipe.seed)
+    asked: list[Asked] = []
     for i, perceived in enumerate(clips):
         gold, clip = pairs.pair(i, perceived)
-        learner = clip.learner_codes.tolist()
-        name = clip.drill.sample_id
-        asked.append(("correction", name, clip.inputs, learner, clip.twin_codes.tolist()))
+        learner, name = clip.learner_codes.tolist(), clip.sample_id
+        asked.append(("correction", name, clip.inputs, learner, clip.target_codes.tolist()))
         asked.append(("retrieval", name, clip.inputs, learner, gold.tolist()))
+    return asked
+
+
+def guided_samples(processor: PoiseProcessor, asked: Sequence[Asked]) -> list[TokenSample]:
+    """Codes after the learner's own, without commentary."""
     samples = []
     for task, name, inputs, learner, target in asked:
         messages = render_messages(
@@ -242,10 +265,20 @@ def code_samples(
         )
         sample = token_sample(processor, messages, inputs, sample_id=f"{name}/{task}")
         samples.append(ignore_guide(sample, len(learner), len(learner[0])))
-    for item in library.items:
-        messages = render_messages("retrieval", target=item.codes.tolist())
-        samples.append(token_sample(processor, messages, nothing, sample_id=item.demonstration_id))
     return samples
+
+
+def library_samples(processor: PoiseProcessor, library: Library) -> list[TokenSample]:
+    """Codes of every item after no clip at all."""
+    return [
+        token_sample(
+            processor,
+            render_messages("retrieval", target=item.codes.tolist()),
+            ModelInputs(),
+            sample_id=item.demonstration_id,
+        )
+        for item in library.items
+    ]
 
 
 def plain_codes(

@@ -5,7 +5,7 @@ poise train mini --stage language lora.rank=16
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -219,6 +219,8 @@ class LanguageSettings:
         projector_gating, projector_norm: the last two steps of ProfVLM's Table 6 (of `agp`).
         dataset: a folder of labelled samples (`poise data egoexo4d`, then `poise data label`) whose
             takes are learned and measured on, in pretraining too; empty simulates drills.
+        pairs: a folder of `poise data pair` over such a dataset, in place of `dataset`: F_r and F_g
+            are learned too, from its pairs, and the run's library is of their experts.
         dataset_text: which words of its rows are learned: their summaries, or what was spoken as it
             was transcribed (ProfVLM section 4.1).
         features: a folder of `poise data features` over the dataset by the run's own video encoder;
@@ -255,6 +257,7 @@ class LanguageSettings:
     projector_norm: bool = True
     mapper_hidden: int = 192
     dataset: str = ""
+    pairs: str = ""
     dataset_text: Literal["summary", "spoken"] = "summary"
     features: str = ""
 
@@ -367,7 +370,17 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
         faults = _out_of_range(recipe, "") + _unfit(recipe)
     if faults:
         raise PoiseError(f"recipe {name} has wrong settings", got="; ".join(faults))
-    return recipe
+    return _with_dataset(recipe)
+
+
+def _with_dataset(recipe: Recipe) -> Recipe:
+    """The recipe whose pairs, where it has some, bring their dataset."""
+    if not recipe.language.pairs:
+        return recipe
+    from eval.pairs import DATASET
+
+    dataset = str(Path(recipe.language.pairs) / DATASET)
+    return replace(recipe, language=replace(recipe.language, dataset=dataset))
 
 
 def _override(raw: dict[str, Any], override: str) -> None:
@@ -461,7 +474,7 @@ def _unfit(recipe: Recipe) -> list[str]:
             f"correction.epochs is {recipe.correction.epochs} with language.tasks commentary, "
             "expected 0, or all tasks"
         )
-    if language.dataset:
+    if language.dataset or language.pairs:
         faults += _unfit_for_dataset(recipe)
     if recipe.activity and recipe.activity not in recipe.activities:
         faults.append(
@@ -478,15 +491,23 @@ def _unfit(recipe: Recipe) -> list[str]:
 def _unfit_for_dataset(recipe: Recipe) -> list[str]:
     """Settings that ask for what is known of simulated drills alone."""
     language, pretrain = recipe.language, recipe.pretrain
+    given = "language.pairs" if language.pairs else "language.dataset"
+    tasks = (
+        ("language.tasks", language.tasks, "all", "for the commentary alone give its dataset")
+        if language.pairs
+        else ("language.tasks", language.tasks, "commentary", "for all give language.pairs")
+    )
     wanted: list[tuple[str, object, object, str]] = [
-        ("language.tasks", language.tasks, "commentary", "pairs of a dataset are not read yet"),
+        tasks,
         ("language.dialogue_share", language.dialogue_share, 0, "dialogues are of drills"),
         ("activity", recipe.activity, "", "adapters of one sport are trained on drills"),
     ]
     if pretrain.steps:
         wanted.append(("pretrain.talk", pretrain.talk, False, "talk is of drills"))
+    if language.pairs:
+        wanted.append(("language.dataset", language.dataset, "", "pairs bring their own"))
     return [
-        f"{name} is {value!r} with language.dataset, expected {expected!r}: {why}"
+        f"{name} is {value!r} with {given}, expected {expected!r}: {why}"
         for name, value, expected, why in wanted
         if value != expected
     ]

@@ -100,6 +100,7 @@ def train_by(
         # The reentrant kind loses the gradient where no input of a block needs one.
         model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
     if run.is_main:
+        folder.mkdir(parents=True, exist_ok=True)  # its conversations may be another stage's
         write_json(folder / SETTINGS_FILE, started_with(run, data or stage, plan, len(samples)))
     return Loop(
         model,

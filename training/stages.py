@@ -28,6 +28,7 @@ from assistant.proficiency.sparse_skill import SparseSkillExtractor
 from assistant.proficiency.streams import Streams
 from assistant.video.encoder import VideoEncoder
 from training.contrastive import contrastive_stage
+from training.dataset_pairs import expert_library
 from training.experts import experts
 from training.labelling import labelling_stage
 from training.language_stage import language_stage
@@ -140,7 +141,10 @@ def _numbers(values: dict[str, float]) -> str:
 
 
 def library_stage(run: Run) -> None:
-    """Windows of fault-free Late Experts that no learned part has seen."""
+    """Windows of fault-free Late Experts that no learned part has seen; or the experts of pairs."""
+    if run.recipe.language.pairs:
+        expert_library(run).save(run.folder / LIBRARY_FOLDER)
+        return
     library = build_library(run.pool("library"), run.perception())
     library.save(run.folder / LIBRARY_FOLDER)
     Progress("library").say(f"{len(library)} demonstrations")

@@ -5,7 +5,8 @@
 `format` the share without any fault: both fields, in order, every line a remark or the drill.
 `level_accuracy` and `level_macro_f1` are of the level that the answer names. With
 `language.dataset` the clips are takes of its validation split, and `format` is left out, since its
-texts are free.
+texts are free. With `language.pairs` `loss` is that of label and commentary, and `retrieval_loss`
+and `correction_loss` are those of the codes that F_r and F_g learn, on validation pairs.
 """
 
 from collections.abc import Sequence
@@ -26,13 +27,17 @@ from prompts.vocabulary import LEVELS
 from training.dataset_clips import dataset_clips
 from training.language_samples import (
     PerceivedClip,
+    TokenSample,
     ToldClip,
     commentary_messages,
     correction_messages,
     ignore_guide,
     perceive,
+    retrieval_messages,
+    task_samples,
     token_sample,
 )
+from training.paired_clips import PairedClip, measured_pairs
 from training.precision import uses_bf16
 from training.run import Run, learner_poses
 from training.video_features import drawn_views, masked, rendered_features
@@ -46,30 +51,50 @@ class HeldOut:
     def __init__(self, run: Run, processor: PoiseProcessor) -> None:
         self.run, self.processor = run, processor
         self._clips: Sequence[ToldClip] = []
+        self._pairs: Sequence[PairedClip] = []
 
     def __call__(self, model: Any) -> dict[str, float]:
         """The measures; leaves the model in eval mode."""
         if not self._clips:
             self._clips = measured_clips(self.run)
+            self._pairs = measured_pairs(self.run) if self.run.recipe.language.pairs else []
         inner: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
         inner.eval()
         bf16 = uses_bf16(self.run.recipe.language.precision)
         with torch.autocast(inner.device.type, torch.bfloat16, enabled=bf16):
-            return {"loss": self._loss(inner), **self._compliance(inner)}
+            losses = {"loss": self._loss(inner, self._told())}
+            if self._pairs:
+                losses |= {task: self._loss(inner, some) for task, some in self._paired().items()}
+            return {**losses, **self._compliance(inner)}
 
-    @torch.inference_mode()
-    def _loss(self, model: Any) -> float:
-        samples = []
+    def _paired(self) -> dict[str, list[TokenSample]]:
+        """F_r and F_g of the pairs, as in training."""
+        found: dict[str, list[TokenSample]] = {"retrieval_loss": [], "correction_loss": []}
+        for clip in self._pairs:
+            asked = retrieval_messages(clip, clip.answer, clip.target_codes, supervised=False)
+            fixed = correction_messages(clip, clip.answer, demonstration=None, supervised=False)
+            kinds = [("retrieval", asked), ("correction", fixed)]
+            samples = task_samples(self.processor, clip, kinds, {})
+            for mine, sample in zip(found.values(), samples, strict=True):
+                mine.append(sample)
+        return found
+
+    def _told(self) -> list[TokenSample]:
+        """The clips' conversations as in training, but never with a demonstration."""
+        language, samples = self.run.recipe.language, []
         for clip in self._clips:
-            # As in training, but never with a demonstration.
-            if self.run.recipe.language.tasks == "commentary":
+            if language.tasks == "commentary" or language.dataset:
                 messages = commentary_messages(clip, clip.answer, demonstration=None)
                 samples.append(token_sample(self.processor, messages, clip.inputs))
                 continue
-            assert isinstance(clip, PerceivedClip)  # a dataset's have no codes
+            assert isinstance(clip, PerceivedClip)
             messages = correction_messages(clip, clip.answer, demonstration=None, supervised=True)
             sample = token_sample(self.processor, messages, clip.inputs)
             samples.append(ignore_guide(sample, *clip.learner_codes.shape))
+        return samples
+
+    @torch.inference_mode()
+    def _loss(self, model: Any, samples: Sequence[TokenSample]) -> float:
         losses = []
         for start in range(0, len(samples), LOSS_BATCH):
             some = samples[start : start + LOSS_BATCH]

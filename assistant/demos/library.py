@@ -37,6 +37,9 @@ _TOLD: Final = (
 _SNAPSHOT_COLUMNS: Final = (
     "demonstration_id", "activity", "start", "end", "level", "unconditional", "fps",
 )  # fmt: skip
+# Beside them where any of these is not what `poise train` gives to what it simulates.
+_ORIGIN: Final = {"licence": SIMULATED_LICENCE, "source": "simulated", "origin": ""}
+_ANY_ACTIVITY: Final = b"any_activity"  # in the metadata of the table
 
 
 @dataclass(frozen=True)
@@ -87,10 +90,18 @@ class Demonstration:
 
 
 class Library:
-    """Demonstrations in a fixed order, in memory."""
+    """Demonstrations in a fixed order, in memory.
 
-    def __init__(self, items: Sequence[Demonstration]) -> None:
+    Args:
+        any_activity: all of them are candidates for every clip (ExpertAF section 4), since their
+            activities are not those that Stage 1 tells apart.
+    """
+
+    any_activity = False
+
+    def __init__(self, items: Sequence[Demonstration], *, any_activity: bool = False) -> None:
         self.items = list(items)
+        self.any_activity = any_activity
 
     def __len__(self) -> int:
         return len(self.items)
@@ -117,10 +128,11 @@ class Library:
 
     def candidates(self, activity: str, window: np.ndarray) -> list[Demonstration]:
         """What the language model ranks: all of the activity, or the nearest of very many."""
-        found = self.select(Choice(activity=activity), MOST_CANDIDATES + 1)
+        choice = Choice() if self.any_activity else Choice(activity=activity)
+        found = self.select(choice, MOST_CANDIDATES + 1)
         if len(found) <= MOST_CANDIDATES:
             return found
-        return self.nearest(window, Choice(activity=activity), MOST_CANDIDATES)
+        return self.nearest(window, choice, MOST_CANDIDATES)
 
     def each(self) -> Iterator[Demonstration]:
         """All demonstrations in their order, one by one."""
@@ -129,7 +141,7 @@ class Library:
     def sha256(self) -> str:
         """One hash over all demonstrations, pictures left out: libraries of the same hash give the
         same answers."""
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(_ANY_ACTIVITY if self.any_activity else b"")
         for item in self.each():
             told = [getattr(item, name) for name in _TOLD]
             digest.update(json.dumps(told).encode())
@@ -156,11 +168,16 @@ class Library:
                 got="no demonstration",
                 remedy="simulate more performers for it (data.library_performers)",
             )
-        table = {name: [getattr(item, name) for item in self.items] for name in _SNAPSHOT_COLUMNS}
-        table["correct_regions"] = [list(item.correct_regions) for item in self.items]
+        told = any(getattr(i, name) != usual for i in self.items for name, usual in _ORIGIN.items())
+        names = (*_SNAPSHOT_COLUMNS, *(_ORIGIN if told else ()))
+        columns = {name: [getattr(item, name) for item in self.items] for name in names}
+        columns["correct_regions"] = [list(item.correct_regions) for item in self.items]
+        table = pa.table(columns)
+        if self.any_activity:
+            table = table.replace_schema_metadata({_ANY_ACTIVITY: b"true"})
         folder.mkdir(parents=True, exist_ok=True)
         # Each file appears at once: a killed training leaves the old or the new one.
-        pq.write_table(pa.table(table), folder / f"{TABLE}.part", compression="zstd")
+        pq.write_table(table, folder / f"{TABLE}.part", compression="zstd")
         os.replace(folder / f"{TABLE}.part", folder / TABLE)
         joints = np.stack([item.joints for item in self.items])
         np.savez_compressed(
@@ -186,7 +203,7 @@ class Library:
                     remedy="train one with `poise train mini`, or give the folder of a checkpoint",
                 )
         try:
-            rows, joints, codes = _read(folder)
+            rows, joints, codes, any_activity = _read(folder)
         except (OSError, EOFError, ValueError, KeyError, BadZipFile) as fault:
             raise _damaged(folder, str(fault)) from fault
         if not len(rows) == len(joints) == len(codes):
@@ -201,7 +218,8 @@ class Library:
                     codes=codes[i],
                 )
                 for i, row in enumerate(rows)
-            ]
+            ],
+            any_activity=any_activity,
         )
 
 
@@ -210,14 +228,15 @@ def whole_units(joints: np.ndarray) -> np.ndarray:
     return np.round(joints * UNITS_PER_METRE).astype(np.int16)
 
 
-def _read(folder: Path) -> tuple[list[dict[str, Any]], np.ndarray, np.ndarray]:
-    """Rows of the table, joints in metres and codes."""
+def _read(folder: Path) -> tuple[list[dict[str, Any]], np.ndarray, np.ndarray, bool]:
+    """Rows of the table, joints in metres, codes, and whether any activity is ranked."""
     import pyarrow.parquet as pq
 
-    rows = pq.read_table(folder / TABLE).to_pylist()
+    table = pq.read_table(folder / TABLE)
+    any_activity = _ANY_ACTIVITY in (table.schema.metadata or {})
     with np.load(folder / POSES, allow_pickle=False) as arrays:
         joints = arrays["joints"].astype(np.float32) / UNITS_PER_METRE
-        return rows, joints, arrays["codes"].astype(np.int64)
+        return table.to_pylist(), joints, arrays["codes"].astype(np.int64), any_activity
 
 
 def _damaged(folder: Path, got: str) -> PoiseError:

@@ -97,7 +97,7 @@ def clips_of(drills, form: str = "label_first") -> list[PerceivedClip]:
             twin=nothing,
             inputs=NOTHING,
             learner_codes=nothing,
-            twin_codes=nothing,
+            target_codes=nothing,
             gold=-1,
             answer=compose_summary(drill, np.random.default_rng(i), form),
         )

@@ -54,7 +54,7 @@ def clip(drill: Drill, seed: int) -> PerceivedClip:
             pose_text=given_as_text(window, "text"),
         ),
         learner_codes=rng.integers(0, 16, (10, 3)),
-        twin_codes=rng.integers(0, 16, (10, 3)),
+        target_codes=rng.integers(0, 16, (10, 3)),
         gold=seed - 1,
         answer=f"told {seed}",
     )

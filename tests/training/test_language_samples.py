@@ -191,7 +191,7 @@ def perceived(drill: Drill, gold: int) -> PerceivedClip:
         twin=window.joints,
         inputs=ModelInputs(score=np.zeros(14, np.float32)),
         learner_codes=codes,
-        twin_codes=(codes + 1) % 16,
+        target_codes=(codes + 1) % 16,
         gold=gold,
         answer="Proficiency Level: Novice. Proficiency Commentary:\nLegs (correct): Deep.",
     )
@@ -232,8 +232,8 @@ def test_pairs_are_aligned_any_or_one_for_everybody(drills: list[Drill], library
         found = [pairs.pair(i, clip) for i, clip in enumerate(clips)]
         for (codes, learned), clip in zip(found, clips, strict=True):
             # F_g learns the twin in step, or where nothing is aligned the same demonstration.
-            target = clip.twin_codes if kind == "aligned" else codes
-            assert np.array_equal(learned.twin_codes, target)
+            target = clip.target_codes if kind == "aligned" else codes
+            assert np.array_equal(learned.target_codes, target)
         return [codes.tobytes() for codes, _ in found]
 
     assert shown("aligned") == [item.codes.tobytes() for item in squats for _ in range(4)]

@@ -1,0 +1,201 @@
+"""Pairs as the language model learns them (ExpertAF sections 3.2 and 3.3): `language.pairs`.
+
+F_t: every labelled row of split train, a paired learner's with its expert in the prompt or not
+(`language.demonstration_dropout`). F_r and F_g: every pair of split train that no review rejected;
+both follow the commentary and write the codes of the expert's two seconds, which were mined to be
+in step with the learner's: F_r as a demonstration, F_g as the correction. A demonstration is never
+in the prompt of these two: they would copy it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+
+from assistant.demos.library import Library
+from assistant.model.processing_poise import ModelInputs, PoiseProcessor
+from eval.pair_experts import paired_experts
+from eval.pairs import LearnerPair
+from training.dataset_clips import (
+    NAMED,
+    POSES_AT_ONCE,
+    DatasetClip,
+    dataset_clips,
+    labelled_rows,
+    read_rows,
+    seen,
+    told_samples,
+)
+from training.dataset_pairs import LEARNED, MEASURED, expert_library, pair_table
+from training.language_samples import (
+    Pairs,
+    TokenSample,
+    correction_messages,
+    retrieval_messages,
+    task_samples,
+)
+from training.progress import Progress
+from training.run import Run
+
+Seen = tuple[ModelInputs, np.ndarray]
+
+
+@dataclass(frozen=True)
+class PairedClip:
+    """A learner and one of its experts as the language model meets them.
+
+    Attributes:
+        learner: name of the row; expert: of the two seconds (`eval.pairs.Stretch.name`).
+        activity: as the expert's item in the library names it; level: the learner's.
+        inputs: features of the prompt, of the learner's window.
+        answer: level and text of the learner's row.
+        learner_codes, target_codes: [10, M] of the learner's window, and what F_g learns.
+        gold: place of the expert in the library.
+    """
+
+    learner: str
+    expert: str
+    activity: str
+    level: int
+    inputs: ModelInputs
+    answer: str
+    learner_codes: np.ndarray
+    target_codes: np.ndarray
+    gold: int
+
+    @property
+    def sample_id(self) -> str:
+        """Learner and expert."""
+        return f"{self.learner}>{self.expert}"
+
+
+@cache  # one run lives as long as its process
+def paired_clips(run: Run) -> list[PairedClip]:
+    """All pairs of split train whose learners are learned, by learner, region and nearness."""
+    table = pair_table(run.recipe.language.pairs)
+    told = {clip.sample_id: clip for clip in dataset_clips(run, LEARNED)}
+    pairs = [pair for pair in table.every if pair.split == LEARNED]
+    kept = [pair for pair in pairs if pair.sample_id in told]
+    clips = _clips(run, told, kept, expert_library(run))
+    left_out = sorted({pair.sample_id for pair in pairs} - told.keys())
+    progress = Progress("pairs")
+    progress.say(f"{len(clips)} pairs of {len({clip.learner for clip in clips})} learners")
+    if left_out:
+        names = ", ".join(left_out[:NAMED])
+        progress.say(f"{len(left_out)} learners left out, no text or nothing to look at: {names}")
+    about = {
+        "pairs_sha256": table.sha256,
+        "pairs": len(clips),
+        "learners": len({clip.learner for clip in clips}),
+        "experts": len(expert_library(run)),
+        "status": table.statuses,
+        "left_out": left_out,
+    }
+    run.write_metrics("pairs_train", about)
+    return clips
+
+
+def measured_pairs(run: Run) -> list[PairedClip]:
+    """`loop.evaluation_clips` learners of split validation, each with its closest expert."""
+    language, limit = run.recipe.language, run.recipe.loop.evaluation_clips
+    table = pair_table(language.pairs)
+    rows = {row["sample_id"]: row for row in labelled_rows(language)[MEASURED]}
+    pairs = [pair for pair in table.of(MEASURED) if pair.sample_id in rows]
+    rng = np.random.default_rng([run.recipe.seed, 21])
+    chosen = sorted(rng.choice(len(pairs), min(limit, len(pairs)), replace=False))
+    pairs = [pairs[i] for i in chosen]
+    clips, _ = read_rows(run, MEASURED, [rows[pair.sample_id] for pair in pairs])
+    told = {clip.sample_id: clip for clip in clips}
+    pairs = [pair for pair in pairs if pair.sample_id in told]
+    return _clips(run, told, pairs, Library(paired_experts(run.perception(), table, pairs)))
+
+
+def pair_samples(run: Run, processor: PoiseProcessor, own: Mapping[str, str]) -> list[TokenSample]:
+    """F_t of all rows, then F_r and F_g of all pairs.
+
+    Args:
+        own: the model's own commentary of some learners, which F_r and F_g then follow.
+    """
+    settings, seed = run.recipe.language, run.recipe.seed
+    pairs, clips = Pairs(expert_library(run), settings.demonstrations, seed), paired_clips(run)
+    samples, golds = [], []
+    for i, paired in enumerate(clips):
+        gold, clip = pairs.pair(i, paired)
+        golds.append(gold)
+        said = own.get(clip.learner, clip.answer)
+        kinds = [
+            ("retrieval", retrieval_messages(clip, said, gold, supervised=False)),
+            ("correction", correction_messages(clip, said, demonstration=None, supervised=False)),
+        ]
+        samples += task_samples(processor, clip, kinds, settings.weighting)
+    shown = {
+        learner: golds[place]
+        for learner, place in _closest_places(run, clips).items()
+        if np.random.default_rng([seed, 20, place]).random() >= settings.demonstration_dropout
+    }
+    told = told_samples(processor, dataset_clips(run, LEARNED), settings, shown)
+    return [*told, *samples]
+
+
+def _closest_places(run: Run, clips: Sequence[PairedClip]) -> dict[str, int]:
+    """Learner to the place of its closest expert among the clips."""
+    table = pair_table(run.recipe.language.pairs)
+    closest = {(pair.sample_id, pair.expert.name) for pair in table.pairs}
+    found: dict[str, int] = {}
+    for place, clip in enumerate(clips):
+        if (clip.learner, clip.expert) in closest:
+            found.setdefault(clip.learner, place)
+    return found
+
+
+def paired_learners(run: Run) -> list[DatasetClip]:
+    """The learned clips that have a pair."""
+    paired = {clip.learner for clip in paired_clips(run)}
+    return [clip for clip in dataset_clips(run, LEARNED) if clip.sample_id in paired]
+
+
+def _clips(
+    run: Run, told: Mapping[str, DatasetClip], pairs: Sequence[LearnerPair], library: Library
+) -> list[PairedClip]:
+    """The clips of pairs whose learners are among `told` and whose experts are in the library."""
+    places = {item.demonstration_id: i for i, item in enumerate(library.items)}
+    windows = _learner_windows(run, told, pairs)
+    clips = []
+    for pair in pairs:
+        clip, gold = told[pair.sample_id], places[pair.expert.name]
+        inputs, codes = windows[pair.sample_id, pair.learner.name]
+        clips.append(
+            PairedClip(
+                learner=pair.sample_id,
+                expert=pair.expert.name,
+                activity=library.items[gold].activity,
+                level=clip.level,
+                inputs=replace(inputs, video=clip.inputs.video, frames=clip.inputs.frames),
+                answer=clip.answer,
+                learner_codes=codes,
+                target_codes=library.items[gold].codes,
+                gold=gold,
+            )
+        )
+    return clips
+
+
+def _learner_windows(
+    run: Run, told: Mapping[str, DatasetClip], pairs: Sequence[LearnerPair]
+) -> dict[tuple[str, str], Seen]:
+    """What is seen of each learner's windows, by its name and theirs; of the closest pair's it has
+    been seen before."""
+    table, perception = pair_table(run.recipe.language.pairs), run.perception()
+    found: dict[tuple[str, str], Seen] = {}
+    for pair in table.pairs:
+        clip = told.get(pair.sample_id)
+        if clip is not None and clip.codes is not None:
+            found[pair.sample_id, pair.learner.name] = (clip.inputs, clip.codes)
+    others = {(pair.sample_id, pair.learner.name): pair for pair in pairs}
+    waiting = [key for key in others if key not in found]
+    for start in range(0, len(waiting), POSES_AT_ONCE):
+        some = waiting[start : start + POSES_AT_ONCE]
+        motions = [table.clip(others[key]) for key in some]
+        found |= dict(zip(some, seen(perception, motions), strict=True))
+    return found
