@@ -1,6 +1,6 @@
 """Are level probabilities honest? Ordinal heads compared on features that were not fitted on.
 
-    poise eval calibration --performers 60 --seed 7104 -o calibration.json --picture calibration.png
+    poise eval calibration -o docs/results/calibration.json --picture calibration.png
 
 The features are Look Closer's v = [p_base; u_ego; u_exo; u_pose] of simulated performers whom no
 part of the model has seen. Every head, and the CDFs behind u, is fitted on four fifths of the

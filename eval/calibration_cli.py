@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from assistant import __version__
 from assistant.checkpoint import Checkpoint
 from assistant.errors import PoiseError
 from assistant.files import check_writable
@@ -30,7 +31,7 @@ def calibration(
 ) -> None:
     """Are the level probabilities honest? CORAL, a multinomial head and coral-pytorch's layer."""
     from eval import calibration as suite
-    from eval.calibration_report import draw, table
+    from eval.calibration_report import draw, summary
 
     check_writable(output)
     check_writable(picture)
@@ -38,7 +39,8 @@ def calibration(
         raise PoiseError("too few performers", got=str(performers),
                          expected=f"{suite.FOLDS} or more, one for each fold",
                          remedy="raise --performers")  # fmt: skip
-    evidence = _assess(Checkpoint.open(model).folder, performers, clips, seed, cache)
+    checkpoint = Checkpoint.open(model)
+    evidence, set_sha256 = _assess(checkpoint.folder, performers, clips, seed, cache)
     data = {
         "what": "simulated drills with 15 mm pose noise, not real people",
         "command": f"poise data drills {' '.join(_drills(performers, clips, seed))}",
@@ -46,9 +48,15 @@ def calibration(
         "seed": seed,
     }
     result = suite.evaluate(evidence, data, seed=seed)
+    result["provenance"] = {
+        "model": checkpoint.name,
+        "model_sha256": checkpoint.sha256(),
+        "set_sha256": set_sha256,
+        "poise_version": __version__,
+    }
     if picture is not None:
         draw(result, picture)
-    finish(result, as_json, output, table(result))
+    finish(result, as_json, output, summary(result))
 
 
 def _drills(performers: int, clips: int, seed: int) -> list[str]:
@@ -56,15 +64,16 @@ def _drills(performers: int, clips: int, seed: int) -> list[str]:
     return [*sizes, "--split", "test", "--noise", "15"]
 
 
-def _assess(folder: Path, performers: int, clips: int, seed: int, cache: Path) -> Any:
-    """What the checkpoint says about simulated clips whose activity is given."""
+def _assess(folder: Path, performers: int, clips: int, seed: int, cache: Path) -> tuple[Any, str]:
+    """What the checkpoint says about simulated clips whose activity is given, and their sha256."""
     from assistant.perception import Perception
     from assistant.pose.normalise import normalise
     from eval import testset
     from eval.calibration import Evidence
 
     name = f"{performers}x{clips}-{seed}"
-    drills = testset.load(cache, name, _drills(performers, clips, seed)).clips
+    whole = testset.load(cache, name, _drills(performers, clips, seed))
+    drills = whole.clips
     assessor = Perception.from_pretrained(folder).assessor
     print(f"assessing {len(drills)} clips", file=sys.stderr)
     known = [clip for clip in drills if clip.activity in assessor.activities]
@@ -75,7 +84,7 @@ def _assess(folder: Path, performers: int, clips: int, seed: int, cache: Path) -
             poses = [normalise(clip.pose) for clip in mine]
             found += assessor.assess_many(poses, activity=activity)
             ordered += mine
-    return Evidence(
+    evidence = Evidence(
         p_base=np.stack([a.p_base for a in found]),
         margins=[a.pdm for a in found],
         activities=[clip.activity for clip in ordered],
@@ -83,3 +92,4 @@ def _assess(folder: Path, performers: int, clips: int, seed: int, cache: Path) -
         levels=np.array([clip.level for clip in ordered]),
         shipped=np.stack([a.level_probabilities for a in found]),
     )
+    return evidence, whole.info["sha256"]

@@ -2,10 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from assistant.errors import PoiseError
-from eval.tables import with_interval
+from assistant.markdown import markdown
+from eval.ordinal_heads import HEADS
+from eval.tables import number, with_interval
+
+KEYS: Final = ("accuracy", "mae", "ece")
+NAMES: Final = ("accuracy", "MAE", "ECE", "accuracy of the surer half")
 
 
 def name_of(data: Mapping[str, Any], n: int) -> str:
@@ -14,21 +19,25 @@ def name_of(data: Mapping[str, Any], n: int) -> str:
 
 
 def table(result: Mapping[str, Any]) -> str:
-    """The result as text."""
-    lines = [
-        f"{name_of(result['data'], result['n'])}; {result['performers']} performers, "
-        f"{result['folds']} folds by performer; ECE over {result['binning']}",
-        f"{'head':30}{'accuracy':24}{'MAE':24}{'ECE':24}accuracy at 50% coverage",
-    ]
-    for name, row in result["heads"].items():
-        cells = "".join(
-            with_interval(row[key]["value"], (row[key]["low"], row[key]["high"])).ljust(24)
-            for key in ("accuracy", "mae", "ece")
-        )
+    """The heads as Markdown, each figure with its interval, the floor below."""
+    heads, rows = result["heads"], []
+    # A stored result has its keys sorted.
+    for name in (*HEADS, *(name for name in heads if name not in HEADS)):
+        row = heads[name]
         half = next(c for c in row["coverage"] if c["coverage"] >= 0.499)
-        lines.append(f"{name:30}{cells}{half['accuracy']:.3f}")
-    lines.append(f"{'majority':30}{result['majority']:<24.3f}{result['majority_mae']:<24.3f}")
-    return "\n".join(lines)
+        cells = (with_interval(row[k]["value"], (row[k]["low"], row[k]["high"])) for k in KEYS)
+        rows.append([name, *cells, number(half["accuracy"])])
+    rows.append(["majority", number(result["majority"]), number(result["majority_mae"]), "", ""])
+    return markdown(["head", *NAMES], rows)
+
+
+def summary(result: Mapping[str, Any]) -> str:
+    """What was measured, and the table; a block of docs/proficiency/calibration.md too."""
+    return (
+        f"Data: {name_of(result['data'], result['n'])};\n"
+        f"{result['performers']} performers, {result['folds']} folds by performer, 95% intervals "
+        f"that draw performers;\nECE over {result['binning']}.\n\n{table(result)}"
+    )
 
 
 def draw(result: Mapping[str, Any], path: Path) -> None:

@@ -231,6 +231,16 @@ def card(
     print(write_card(check=check))
 
 
+@app.command()
+def pages(
+    check: Annotated[bool, typer.Option(help="Only compare with the stored results.")] = False,
+) -> None:
+    """Write every page of docs/ that has figures of stored results."""
+    from eval.pages import write_pages
+
+    print("\n".join(write_pages(check=check)))
+
+
 app.command("calibration")(calibration)
 app.command("egoexo4d-proficiency")(egoexo4d_proficiency)
 app.command("expertaf")(expertaf)

@@ -17,7 +17,7 @@ from eval.calibration import (
     out_of_fold,
     reliability,
 )
-from eval.calibration_report import draw, table
+from eval.calibration_report import draw, summary
 from eval.ordinal_heads import HEADS, REFERENCE, coral_pytorch_head, multinomial_head
 
 P = np.array([[0.9, 0.1, 0, 0], [0.1, 0.9, 0, 0], [0.5, 0.3, 0.2, 0], [0, 0, 0, 1.0]])
@@ -115,7 +115,7 @@ def test_text_and_picture_name_the_data(result: dict, tmp_path: Path) -> None:
     from PIL import Image
 
     pytest.importorskip("matplotlib")
-    text = table(result)
+    text = summary(result)
     assert "made-up numbers, 240 clips, seed 3" in text and suite.BINNING in text
     assert "majority" in text
     draw(result, tmp_path / "a.png")
