@@ -4,7 +4,6 @@ poise data label DATASET -o DIR --backend lexicon
 """
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -13,12 +12,11 @@ from assistant.dataset import iterate_samples, read_info, write_samples
 from assistant.errors import PoiseError
 from data_prep.card import write_card
 from data_prep.commentary.labels import Answer, Comment, Failure, Label, Labeller
+from data_prep.paths import moved_paths
 from prompts.hashing import prompt_sha256
 
 FAILURES_FILE: Final = "label_failures.jsonl"
 # Written anew for every dataset.
-# Columns of paths that count from the dataset's folder.
-_PATHS: Final = ("views", "calibration", "features")
 _OWN_KEYS: Final = ("schema_version", "rows", "sha256")
 
 
@@ -91,20 +89,10 @@ def _labelled(
     source: Path, output: Path, answers: Mapping[str, Answer]
 ) -> Iterator[dict[str, Any]]:
     for sample in iterate_samples(source):
-        paths = {key: _moved(sample[key], source, output) for key in _PATHS if key in sample}
-        moved = sample | paths
+        moved = moved_paths(sample, source, output)
         answer = answers.get(sample["sample_id"])
         if isinstance(answer, Label):
             moved |= {"regions": answer.regions, "summary": answer.summary}
         elif answer is not None:
             moved |= {"regions": None, "summary": None}
         yield moved
-
-
-def _moved(paths: Any, source: Path, output: Path) -> Any:
-    """Paths relative to `source`, in nested dicts, as paths relative to `output`."""
-    if isinstance(paths, Mapping):
-        return {key: _moved(value, source, output) for key, value in paths.items()}
-    if paths is None or os.path.isabs(paths):
-        return paths
-    return os.path.relpath(os.path.join(source, paths), output)

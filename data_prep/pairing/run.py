@@ -28,6 +28,7 @@ from data_prep.pairing.executions import COLUMNS, find_executions
 from data_prep.pairing.mine import Tally, mine
 from data_prep.pairing.motions import Motions
 from data_prep.pairing.store import Pair, PairStore
+from data_prep.paths import moved_paths
 
 WINDOW: Final = 2.0  # seconds
 DATASET: Final = "dataset"
@@ -103,7 +104,7 @@ def write_results(store: PairStore, source: Path, folder: Path) -> None:
     info = {k: v for k, v in read_info(source).items() if k not in _COMPUTED}
     info["pairs"] = store.settings()
     best = best_pairs(pairs)
-    write_samples(_with_demonstrations(source, best), fresh, info)
+    write_samples(_with_demonstrations(source, final, best), fresh, info)
     _link_films(source, fresh)
     write_card(fresh)
     shutil.rmtree(old, ignore_errors=True)
@@ -138,8 +139,12 @@ def best_pairs(pairs: list[Pair]) -> dict[str, Pair]:
     return best
 
 
-def _with_demonstrations(source: Path, best: Mapping[str, Pair]) -> Iterator[dict[str, Any]]:
-    for sample in iterate_samples(source):
+def _with_demonstrations(
+    source: Path, final: Path, best: Mapping[str, Pair]
+) -> Iterator[dict[str, Any]]:
+    """The records, with films that lie outside of `source` named from the folder `final`."""
+    for record in iterate_samples(source):
+        sample = moved_paths(record, source, final, linked=True)
         pair = best.get(sample["sample_id"])
         sample["demonstration"] = pair and {
             "take_id": pair.expert_take,

@@ -10,8 +10,9 @@ from data_prep.egoexo4d.convert import convert
 from data_prep.egoexo4d.layout import Layout
 from data_prep.egoexo4d.miniature import write_miniature
 from data_prep.egoexo4d.rows import Window
-from data_prep.pairing.run import pair_dataset
+from data_prep.pairing.run import finished_dataset, pair_dataset, write_results
 from data_prep.pairing.store import PairStore
+from data_prep.paths import moved_paths
 from prompts.vocabulary import REGIONS
 
 
@@ -65,5 +66,18 @@ def test_films_and_features_are_still_found(labelled: Path, tmp_path: Path) -> N
     before = {s["sample_id"]: s["features"] for s in read_samples(labelled)}
     assert {s["sample_id"]: s["features"] for s in read_samples(folder)} == before
     assert any(before.values())
+
+    # A labelled dataset has its films elsewhere; taking over decisions leaves them where they are.
+    samples = [moved_paths(s, labelled, tmp_path / "elsewhere") for s in read_samples(labelled)]
+    write_samples(samples, tmp_path / "elsewhere")
+    pair_dataset(tmp_path / "elsewhere", tmp_path / "more", lambda: progress_bar("pairing"))
+    for _ in range(2):
+        moved = read_samples(tmp_path / "more" / "dataset")
+        views = [path for s in moved for path in (s["views"] or {}).values()]
+        kept = [path for s in moved for kind in s["features"].values() for path in kind.values()]
+        assert len(views) == len(films)
+        assert all((tmp_path / "more" / "dataset" / path).is_file() for path in [*views, *kept])
+        with PairStore(tmp_path / "more") as store:
+            write_results(store, finished_dataset(tmp_path / "more"), tmp_path / "more")
     assert read_info(folder)["rows"] == len(before)
     assert "demonstration" in (folder / "README.md").read_text()
