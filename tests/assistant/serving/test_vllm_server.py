@@ -142,16 +142,19 @@ def merged(coach: Coach, adapter: Path | None) -> TransformersEngine:
 def first_answers(
     engine: TransformersEngine, seen: Sequence[Judged], experts: Experts
 ) -> list[str]:
-    """Level, commentary and what to fix first of clips, as the server gives them first."""
+    """Level and commentary of clips, and what to fix first where it is not cut, as the server
+    gives them first."""
     texts = []
     for item in seen:
         sums, _ = engine.score(label_prompt(item.inputs), label_continuations())
         levels = level_probabilities(sums, engine.config.label_temperature)
         level = LEVELS[int(levels.argmax())]
-        (answer,) = engine.generate([commentary_prompt(item.inputs, level)], GenerationOptions())
+        options = GenerationOptions()
+        (answer,) = engine.generate([commentary_prompt(item.inputs, level)], options)
         text = format_label(level) + answer.text
         told = SeenClip("", item.inputs, text, told_record(item, text, levels, experts))
-        texts.append(told.concluded())
+        cut = len(answer.token_ids) >= options.max_new_tokens
+        texts.append(text if cut else told.concluded())
     return texts
 
 
