@@ -7,7 +7,14 @@ from typing import Any, Final
 
 import yaml
 
-from assistant.checkpoint import ADAPTERS_FOLDER, UNMERGED_FOLDER, WORK_FOLDER, Checkpoint
+from assistant.checkpoint import (
+    ADAPTERS_FOLDER,
+    LIBRARY_FOLDER,
+    UNMERGED_FOLDER,
+    WORK_FOLDER,
+    Checkpoint,
+)
+from assistant.demos.library import Library
 from training.recipe import Recipe
 from training.record import RECORD_FILE
 from training.stage_loop import SETTINGS_FILE
@@ -25,7 +32,7 @@ def model_card(run: Path, exported: Path, recipe: Recipe) -> str:
     """
     from jinja2 import Environment, StrictUndefined
 
-    terms = base_terms(recipe)
+    terms = base_terms(recipe) | pose_terms(exported / LIBRARY_FOLDER)
     checkpoint = Checkpoint.open(exported)
     text = resources.files("training").joinpath("model_card.jinja").read_text("utf-8")
     template = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -54,6 +61,13 @@ def base_terms(recipe: Recipe) -> dict[str, str]:
     if "pretrained" in video:
         terms[video["pretrained"]] = video.get("license", "")
     return {name: said or license_in(Path(name)) or UNKNOWN for name, said in terms.items()}
+
+
+def pose_terms(library: Path) -> dict[str, str]:
+    """The terms of the experts' poses in a library, where they are not known: of a dataset's."""
+    items = Library.load(library).items if library.is_dir() else []
+    unknown = any(item.licence is None for item in items)
+    return {"the experts' poses in `library/`": UNKNOWN} if unknown else {}
 
 
 def license_in(folder: Path) -> str:

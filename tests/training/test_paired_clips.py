@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from assistant.checkpoint import Checkpoint
 from assistant.cli import main
 from assistant.dataset import SampleTable, read_samples, write_samples
-from assistant.demos.library import Library
+from assistant.demos.library import SIMULATED_LICENCE, Library
 from assistant.model.processing_poise import IGNORED
 from assistant.pose.normalise import normalise
 from assistant.tasks.window import cut_window
@@ -28,6 +29,7 @@ from prompts.vocabulary import REGIONS
 from training.dataset_pairs import expert_library
 from training.language_samples import TokenSample
 from training.language_stage import fits
+from training.model_card import pose_terms
 from training.paired_clips import measured_pairs, pair_samples, paired_clips
 from training.pretraining import load_processor
 from training.recipe import load_recipe
@@ -232,6 +234,14 @@ def test_the_library_is_of_the_paired_experts(pairs: Path, tmp_path: Path) -> No
         assert (mine.origin, mine.source, mine.licence) == (read.origin, read.source, read.licence)
     assert loaded.sha256() == found.sha256() != Library(found.items).sha256()
 
+    # Nobody has stated the terms of recorded poses: the card of an export says so.
+    assert {item.licence for item in found.items} == {SIMULATED_LICENCE}
+    assert not pose_terms(tmp_path / "library") and not pose_terms(tmp_path / "nowhere")
+    recorded = [replace(item, licence=None, source="annotation") for item in found.items]
+    Library(recorded).save(tmp_path / "library")
+    [terms] = pose_terms(tmp_path / "library").values()
+    assert terms.startswith("unknown")
+
 
 def test_a_rejected_pair_is_left_out(pairs: Path, tmp_path: Path) -> None:
     reviewed = rewritten(
@@ -313,3 +323,6 @@ def test_pairs_become_a_checkpoint_that_is_evaluated(
     assert result["samples"][0]["demonstration"].startswith("hidden@")
     assert result["provenance"]["model_sha256"] == checkpoint.sha256()
     assert {"correction", "copy_learner", "codec"} <= set(result["correction"]["motions"])
+    assert main(["train", "export", str(run), str(tmp_path / "exported")]) == 0
+    assert "made by a test, split train" in (tmp_path / "exported" / "README.md").read_text()
+    assert Library.load(tmp_path / "exported" / "library").sha256() == library.sha256()
