@@ -94,6 +94,22 @@ def test_who_leaves_frees_the_engine(server, clip_paths, request, streamed: bool
     wait_until(lambda: line.active == 0, "the free place", 20)
 
 
+def test_who_leaves_a_coaching_frees_the_engine(server, clip_paths, request) -> None:
+    body = {"clip": [upload(server, clip_paths[0])]}
+    whole = server.http.post("/v1/coach", json=body).json()
+    request.getfixturevalue("slow_model")
+    cancelled = server.metric("poise_cancelled_total")
+    kept = len(list(server.service.store.folder.iterdir()))
+    with pytest.raises(httpx2.ReadTimeout):
+        httpx2.post(f"{server.url}/v1/coach", json=body, timeout=3.0)
+    wait_until(lambda: server.metric("poise_cancelled_total") > cancelled, "the cancellation")
+    wait_until(lambda: server.metric("poise_engine_running") == 0, "the free slot", 20)
+    line = server.service.admissions["POST", "/v1/coach"]
+    wait_until(lambda: line.active == 0, "the free place", 20)
+    assert len(list(server.service.store.folder.iterdir())) == kept  # no correction is left
+    assert len(whole["remarks"]) > 0
+
+
 def test_who_leaves_while_waiting_is_never_decoded(server, clip_paths, request) -> None:
     """One answer runs; another request waits behind it and goes away."""
     messages, _ = asked_before(server, clip_paths[0])
