@@ -25,7 +25,9 @@ from assistant.files import write_text
 # block: (stored result, or a folder of them, below docs/results; "module:function")
 BLOCKS: Final[Mapping[str, tuple[str, str]]] = {
     "calibration": ("calibration.json", "eval.calibration_report:summary"),
+    "drills": ("drills", "data_prep.drills.report:presets_table"),
     "evidence": ("evidence.json", "training.evidence_check:summary"),
+    "labelling": ("labelling", "data_prep.commentary.report:page_table"),
 }
 DOCS: Final = Path("docs")
 BLOCK: Final = re.compile(

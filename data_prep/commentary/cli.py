@@ -1,13 +1,14 @@
 """The command `poise data label`."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
+from assistant import __version__
 from assistant.errors import PoiseError
+from assistant.files import check_writable, file_sha256, write_text
 from assistant.options import AsJson
 from data_prep.commentary.labels import Labeller
 
@@ -24,7 +25,10 @@ def label(
         Path | None, typer.Argument(help="Samples with spoken comments (commentary_raw).")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="New folder for the labelled samples.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="New folder of samples; with --evaluate the JSON's file."
+        ),
     ] = None,
     backend: Annotated[
         str,
@@ -75,13 +79,16 @@ def label(
     as_json: AsJson = False,
 ) -> None:
     """Give spoken comments a one-sentence summary and the polarity of six body regions."""
-    chosen = [output is not None, evaluate is not None, bool(check_official)]
+    # With --evaluate, --output is the file of the result.
+    chosen = [output is not None and evaluate is None, evaluate is not None, bool(check_official)]
     if sum(chosen) != 1 or (dataset is None) != (evaluate is not None):
         raise PoiseError(
             "cannot tell what to label",
             expected="DATASET -o DIR, --evaluate FILE, or DATASET --check-official FILE",
             remedy="give one of the three",
         )
+    if evaluate is not None:
+        check_writable(output)
     if backend == "llm":
         labeller = _llm(
             endpoint,
@@ -98,7 +105,7 @@ def label(
     else:
         labeller = _offline(backend, checkpoint)
     if evaluate is not None:
-        _evaluate(evaluate, lines, labeller, as_json)
+        _evaluate(evaluate, lines, labeller, as_json, output)
     elif output is not None and dataset is not None:
         _label(dataset, output, labeller, as_json)
     elif dataset is not None:
@@ -141,16 +148,24 @@ def _label(dataset: Path, output: Path, labeller: Labeller, as_json: bool) -> No
     print(json.dumps(result) if as_json else "\n".join(lines))
 
 
-def _evaluate(path: Path, lines: str, labeller: Labeller, as_json: bool) -> None:
+def _evaluate(
+    path: Path, lines: str, labeller: Labeller, as_json: bool, output: Path | None
+) -> None:
+    from assistant.dataset import read_info
     from assistant.progress import progress_bar
     from data_prep.commentary.evaluate import evaluate, read_references
+    from data_prep.commentary.report import text_table
 
     references = read_references(path, lines)
     with progress_bar("labelling") as progress:
         answers = labeller.label([reference.comment for reference in references], progress)
-    result = {"file": str(path), "lines": lines, **labeller.describe()}
-    result |= evaluate(references, answers)
-    print(json.dumps(result) if as_json else _table(result))
+    sha256 = read_info(path)["sha256"] if path.is_dir() else file_sha256(path)
+    about = labeller.describe() | {"poise_version": __version__, "file_sha256": sha256}
+    result = {"file": str(path), "lines": lines, "backend": about.pop("backend")}
+    result |= evaluate(references, answers) | {"provenance": about}
+    if output is not None:
+        write_text(output, json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result) if as_json else text_table(result))
 
 
 def _check(dataset: Path, files: list[Path], labeller: Labeller, as_json: bool) -> None:
@@ -160,22 +175,3 @@ def _check(dataset: Path, files: list[Path], labeller: Labeller, as_json: bool) 
     with progress_bar("labelling sentences") as progress:
         result = check_official(dataset, files, labeller, progress)
     print(json.dumps(result) if as_json else "\n".join(result_lines(result)))
-
-
-def _table(result: Mapping[str, Any]) -> str:
-    lines = [
-        f"{result['file']}: {result['n']} comments, {result['mentioned']} mentioned regions, "
-        f"{result['failures']} failures, back end {result['backend']}",
-        f"{'region':<8}{'n':>5}{'precision':>11}{'recall':>8}{'F1':>7}  95% interval",
-    ]
-    for name, row in result["regions"].items():
-        low, high = row["f1_interval"]
-        lines.append(
-            f"{name:<8}{row['n']:>5}{row['precision']:>11.3f}{row['recall']:>8.3f}"
-            f"{row['f1']:>7.3f}  {low:.3f} to {high:.3f}"
-        )
-    for key in ("micro_f1", "macro_f1"):
-        low, high = result[f"{key}_interval"]
-        lines.append(f"{key} {result[key]:.3f} ({low:.3f} to {high:.3f})")
-    floors = ", ".join(f"{k.replace('_', ' ')} {v:.3f}" for k, v in result["floors"].items())
-    return "\n".join([*lines, f"floors (micro F1): {floors}"])

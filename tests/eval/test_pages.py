@@ -41,6 +41,13 @@ def test_results_that_name_a_model_are_of_the_shipped_one() -> None:
     assert named > 0
 
 
+def test_the_test_sets_of_the_page_are_those_that_were_measured_on() -> None:
+    sets = json.loads((RESULTS / "mini_test.json").read_text("utf-8"))["sets"]
+    for preset, name in (("mini_test", "standard"), ("mini_test_shifted", "shifted")):
+        made = json.loads((RESULTS / "drills" / f"{preset}.json").read_text("utf-8"))
+        assert made["sha256"] == sets[name]["sha256"], preset
+
+
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "docs", tmp_path / "docs")

@@ -9,9 +9,11 @@ import pytest
 from assistant.cli import run_command
 from assistant.errors import PoiseError
 from assistant.feedback import region_polarity_f1
+from assistant.files import file_sha256
 from data_prep.commentary.evaluate import Reference, evaluate, floors, read_references
 from data_prep.commentary.labels import Comment, Failure, Label, mentioned
 from data_prep.commentary.lexicon_labeller import LexiconLabeller
+from data_prep.commentary.report import page_table
 from prompts.vocabulary import REGIONS
 
 
@@ -102,10 +104,24 @@ def test_halves_and_bad_arguments(tmp_path, capsys):
         (["--evaluate", tmp_path / "none.jsonl"], "no such file"),
         (["--evaluate", path, "--backend", "oracle"], "lexicon, llm, model"),
         ([path], "DATASET -o DIR, --evaluate FILE"),
-        (["--evaluate", path, "-o", tmp_path / "o"], "give one of the three"),
+        (["--evaluate", path, "--check-official", tmp_path / "o"], "give one of the three"),
+        (["--evaluate", path, "-o", path / "o.json"], "cannot write"),
     ]:
         assert run_command("data", ["label", *map(str, arguments)]) == 1
         assert message in capsys.readouterr().err
+
+
+def test_a_result_is_stored_as_it_is_printed(tmp_path, capsys):
+    path, stored = tmp_path / "dev.jsonl", tmp_path / "new" / "result.json"
+    path.write_text(json.dumps({"text": "Bend your knees.", "regions": polarities(legs=0)}) + "\n")
+    arguments = ["label", "--evaluate", str(path), "-o", str(stored), "--json"]
+    assert run_command("data", arguments) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert json.loads(stored.read_text("utf-8")) == result
+    assert result["n"] == 1 and result["provenance"]["file_sha256"] == file_sha256(path)
+    [*_, row] = page_table({"dev": result}).splitlines()
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[:5] == ["dev.jsonl", "lexicon", "1", "0", "1.000 (1.000 to 1.000)"]
 
 
 @pytest.mark.real
