@@ -183,7 +183,7 @@ def full_supervision(
     whole = testset.load(cache, testset.STANDARD, testset.CONDITIONS[testset.STANDARD])
     clips = testset.balanced(whole.clips, limit)
     coach = Coach.from_pretrained(model)
-    result = suite.compare(coach, clips, seed=seed)
+    result = suite.compare(coach, clips, seed=seed, log=lambda text: print(text, file=sys.stderr))
     result["provenance"] = coach.identity | {"set_sha256": whole.info["sha256"], "seed": seed}
     finish(result, as_json, output, suite.table(result))
 

@@ -5,7 +5,7 @@ commentary, and with the true commentary before correction and retrieval. Both a
 come from the simulated truth of the clip, and stand in rows of their own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from assistant.coach_result import CoachInput, CoachResult
 from assistant.markdown import markdown
 from assistant.pose.alignment import distances_to
 from eval import levels as lv
+from eval.commentaries import score_commentaries
 from eval.corrections import ExpertWindows, correction_scores
 from eval.poses import window_joints
 from eval.statistics import PairedTest, mcnemar, paired_bootstrap
@@ -25,14 +26,30 @@ from eval.testset import TestClip
 from eval.variants import CoachVariant, coach_all
 
 LEARNER_ONLY, DEMONSTRATION, COMMENTARY = "learner only", "demonstration given", "commentary given"
-# What each given thing can change: F_t reads the demonstration, F_r and F_g the commentary.
+TEXTS: Final = ("bleu4", "meteor", "rouge_l")
+# What each given thing can change, with its floors: F_t reads the demonstration, F_r and F_g the
+# commentary.
 KEYS: Final[Mapping[str, Sequence[str]]] = {
-    DEMONSTRATION: ("level_accuracy", "fault_micro_f1"),
-    COMMENTARY: ("correction_mm", "retrieval_median_rank", "retrieval_mean_reciprocal_rank"),
+    DEMONSTRATION: (
+        *("level_accuracy", "fault_micro_f1"),
+        *(key + end for key in TEXTS for end in ("", "_shuffled")),
+    ),
+    COMMENTARY: (
+        *("n_corrections", "correction_mm", "copy_learner_mm"),
+        *("n_ranked", "retrieval_candidates", "retrieval_recall_at_50", "retrieval_median_rank"),
+        *("retrieval_mean_reciprocal_rank", "nearest_neighbour_median_rank"),
+        *("nearest_neighbour_mean_reciprocal_rank", "retrieval_chance_median_rank"),
+    ),
 }
 
 
-def compare(coach: Coach, clips: Sequence[TestClip], *, seed: int = 0) -> dict[str, Any]:
+def compare(
+    coach: Coach,
+    clips: Sequence[TestClip],
+    *,
+    seed: int = 0,
+    log: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
     """Rows by name: `n`, the keys that the given thing can change, and paired tests."""
     given = [CoachInput(clip.sample_id, clip.pose, clip.views) for clip in clips]
     alone = coach_all(coach, given, seed=seed)
@@ -48,6 +65,11 @@ def compare(coach: Coach, clips: Sequence[TestClip], *, seed: int = 0) -> dict[s
         COMMENTARY: _scores(coach, clips, coach_all(coach, told, seed=seed)),
     }
     found = {name: summarise(each) for name, each in scores.items()}
+    said: dict[str, list[dict[str, Any]]] = {}
+    for name in (LEARNER_ONLY, DEMONSTRATION):
+        log(f"texts, {name}")
+        values, said[name] = score_commentaries(scores[name], seed, log)
+        found[name] |= values
     keys = ("n", *KEYS[DEMONSTRATION], *KEYS[COMMENTARY])
     return {
         "rows": {
@@ -58,7 +80,9 @@ def compare(coach: Coach, clips: Sequence[TestClip], *, seed: int = 0) -> dict[s
             }
             for name, values in found.items()
         },
-        "tests": {name: asdict(test) for name, test in _tests(scores).items()},
+        "tests": {
+            name: asdict(test) for name, test in (_tests(scores) | _text_tests(said, clips)).items()
+        },
     }
 
 
@@ -110,3 +134,19 @@ def _tests(scores: Mapping[str, Scores]) -> dict[str, PairedTest]:
             [performer for *_, performer in pairs],
         )
     return tests
+
+
+def _text_tests(
+    said: Mapping[str, Sequence[Mapping[str, Any]]], clips: Sequence[TestClip]
+) -> dict[str, PairedTest]:
+    """METEOR with the demonstration against without, of clips that both score."""
+    pairs = [
+        (shown["scores"]["meteor"], alone["scores"]["meteor"], clip.performer)
+        for shown, alone, clip in zip(said[DEMONSTRATION], said[LEARNER_ONLY], clips, strict=True)
+        if shown["scores"].get("meteor") is not None and alone["scores"].get("meteor") is not None
+    ]
+    if not pairs:
+        return {}
+    with_it, without, performers = zip(*pairs, strict=True)
+    test = paired_bootstrap(np.array(with_it), np.array(without), performers)
+    return {"meteor, demonstration given - learner only": test}
