@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from assistant import __version__
 from assistant.errors import PoiseError
+from assistant.files import check_writable, file_sha256, write_text
 from assistant.options import AsJson, PoseModel
 
 if TYPE_CHECKING:
@@ -41,6 +43,9 @@ def pose_error(
     ] = None,
     pose_model: PoseModel = None,
     as_json: AsJson = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Also write the JSON here.")
+    ] = None,
 ) -> None:
     """Measure single-view pose errors against the triangulation of all views."""
     from assistant.pose.calibration import match_cameras, read_calibration
@@ -51,13 +56,21 @@ def pose_error(
         raise PoiseError(
             "cannot compare views", got=f"{len(views)} films", expected=f"2 to {MAX_VIEWS} films"
         )
+    check_writable(output)
+    check_writable(table)
     films = {f"exo{i}": path for i, path in enumerate(views, start=1)}
     cameras = match_cameras(read_calibration(calibration), films)
     with progress_bar("detecting") as progress:
         seen = detect_views(films, progress=progress, model_path=pose_model)
     result = measure_take(triangulate_views(seen, cameras))
+    result["provenance"] = {
+        "poise_version": __version__,
+        "films_sha256": {path.name: file_sha256(path) for path in views},
+    }
     if table is not None:
         _write_table(table, result)
+    if output is not None:
+        write_text(output, json.dumps(result, indent=1) + "\n")
     print(json.dumps(result) if as_json else _lines(result))
 
 
@@ -107,8 +120,6 @@ def _table(errors: "list[PoseError]") -> dict[str, float]:
 
 def _write_table(path: Path, result: dict[str, Any]) -> None:
     """The file that `assistant.pose.pose_error` reads, whole or not at all."""
-    from assistant.files import write_text
-
     record = {
         "source": "mediapipe",
         "measured_by": "poise data pose-error --table",

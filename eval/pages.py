@@ -28,6 +28,7 @@ BLOCKS: Final[Mapping[str, tuple[str, str]]] = {
     "drills": ("drills", "data_prep.drills.report:presets_table"),
     "evidence": ("evidence.json", "training.evidence_check:summary"),
     "labelling": ("labelling", "data_prep.commentary.report:page_table"),
+    "pose_error": ("pose_error.json", "data_prep.pose_error_page:page_block"),
 }
 DOCS: Final = Path("docs")
 BLOCK: Final = re.compile(

@@ -132,6 +132,15 @@ def test_a_table_is_written_whole_or_not_at_all(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
+def test_the_error_bars_are_those_of_the_stored_result():
+    root = Path(pose_error.__file__).parents[1]
+    measured = json.loads((root / "docs" / "results" / "pose_error.json").read_text())
+    shipped = json.loads((root / "assistant" / "pose" / MEASURED).read_text())
+    assert shipped["joint_mm"] == measured["joint_table_mm"]
+    assert shipped["frames"] == measured["n"]["frames"]
+    assert shipped["tilt_degrees"] == round(measured["clear_views"]["tilt_degrees"], 1)
+
+
 def test_one_film_is_one_line(tmp_path, capsys):
     arguments = ["data", "pose-error", str(tmp_path / "a.mp4"), "--calibration", "c.toml"]
     assert cli.main(arguments) == 1
