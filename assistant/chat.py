@@ -102,7 +102,9 @@ class SeenClip:
 
     def opening(self) -> str:
         """The first answer: the level, the one thing to fix first, and a drill, in the words of the
-        generated commentary."""
+        generated commentary; the commentary itself where it has no remarks by body region."""
+        if not self.feedback["remarks"]:
+            return self.commentary
         return "\n".join([f"Level: {self.level}.", *self._fix_first()])
 
     def concluded(self) -> str:
@@ -113,8 +115,10 @@ class SeenClip:
 
     def _fix_first(self) -> list[str]:
         focus, remarks = self.feedback["focus"], self.feedback["remarks"]
+        if not remarks:  # free words, of which nobody knows what they criticise
+            return []
         if focus is None:
-            return ["Nothing to fix first.", *(remark["text"] for remark in remarks[:1])]
+            return ["Nothing to fix first.", remarks[0]["text"]]
         first = f"Fix first ({focus['region']}): {remarks[focus['remark']]['text']}"
         return [first, f"Drill: {focus['drill']}"] if focus["drill"] else [first]
 

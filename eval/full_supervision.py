@@ -20,12 +20,13 @@ from eval.commentaries import score_commentaries
 from eval.corrections import ExpertWindows, correction_scores
 from eval.poses import window_joints
 from eval.statistics import PairedTest, mcnemar, paired_bootstrap
-from eval.summaries import Scores, summarise
-from eval.tables import number
+from eval.summaries import Scores, intervals, reciprocal_ranks, summarise
+from eval.tables import with_interval
 from eval.testset import TestClip
 from eval.variants import CoachVariant, coach_all
 
 LEARNER_ONLY, DEMONSTRATION, COMMENTARY = "learner only", "demonstration given", "commentary given"
+RETRIEVAL: Final = "retrieval"  # ours among the orders of `reciprocal_ranks`
 TEXTS: Final = ("bleu4", "meteor", "rouge_l")
 # What each given thing can change, with its floors: F_t reads the demonstration, F_r and F_g the
 # commentary.
@@ -50,7 +51,8 @@ def compare(
     seed: int = 0,
     log: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """Rows by name: `n`, the keys that the given thing can change, and paired tests."""
+    """Rows by name: `n`, the keys that the given thing can change with their floors and 95%
+    intervals over performers, and paired tests."""
     given = [CoachInput(clip.sample_id, clip.pose, clip.views) for clip in clips]
     alone = coach_all(coach, given, seed=seed)
     quick = CoachVariant(coach, retrieve=False, correct=False)
@@ -64,26 +66,29 @@ def compare(
         DEMONSTRATION: _scores(coach, clips, coach_all(quick, shown, seed=seed)),
         COMMENTARY: _scores(coach, clips, coach_all(coach, told, seed=seed)),
     }
-    found = {name: summarise(each) for name, each in scores.items()}
+    found = {
+        name: summarise(each) | {"intervals": intervals(each, seed)}
+        for name, each in scores.items()
+    }
     said: dict[str, list[dict[str, Any]]] = {}
     for name in (LEARNER_ONLY, DEMONSTRATION):
         log(f"texts, {name}")
         values, said[name] = score_commentaries(scores[name], seed, log)
         found[name] |= values
-    keys = ("n", *KEYS[DEMONSTRATION], *KEYS[COMMENTARY])
+        found[name]["intervals"] |= values.get("text_intervals", {})
     return {
-        "rows": {
-            name: {
-                key: values.get(key)
-                for key in keys
-                if name == LEARNER_ONLY or key == "n" or key in KEYS[name]
-            }
-            for name, values in found.items()
-        },
+        "rows": {name: _row(name, values) for name, values in found.items()},
         "tests": {
             name: asdict(test) for name, test in (_tests(scores) | _text_tests(said, clips)).items()
         },
     }
+
+
+def _row(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What the given thing can change; of the learner alone everything."""
+    kept = KEYS.get(name, (*KEYS[DEMONSTRATION], *KEYS[COMMENTARY]))
+    bounds = {key: values["intervals"][key] for key in kept if key in values["intervals"]}
+    return {key: values.get(key) for key in ("n", *kept)} | {"intervals": bounds}
 
 
 def gold_demonstration(coach: Coach, clip: TestClip, result: CoachResult) -> Any:
@@ -98,11 +103,13 @@ def gold_demonstration(coach: Coach, clip: TestClip, result: CoachResult) -> Any
 
 def table(found: Mapping[str, Any]) -> str:
     """The rows as Markdown; what a given thing cannot change is left out."""
-    keys = list(found["rows"][LEARNER_ONLY])
-    rows = [
-        [name, *(number(values[key]) if key in values else "" for key in keys)]
-        for name, values in found["rows"].items()
-    ]
+    alone = found["rows"][LEARNER_ONLY]
+    keys = [key for key in alone if key != "intervals"]
+    rows = []
+    for name, values in found["rows"].items():
+        bounds = values.get("intervals", {})
+        cells = [with_interval(values[k], bounds.get(k)) if k in values else "" for k in keys]
+        rows.append([name, *cells])
     return markdown(["full supervision", *keys], rows)
 
 
@@ -132,6 +139,11 @@ def _tests(scores: Mapping[str, Scores]) -> dict[str, PairedTest]:
             np.array([a.motions["correction"].frame_mm for a, _, _ in pairs]),
             np.array([b.motions["correction"].frame_mm for _, b, _ in pairs]),
             [performer for *_, performer in pairs],
+        )
+    (ours, people), (theirs, same) = reciprocal_ranks(told), reciprocal_ranks(alone)
+    if RETRIEVAL in ours and people == same:
+        tests["retrieval_reciprocal_rank, commentary given - learner only"] = paired_bootstrap(
+            ours[RETRIEVAL], theirs[RETRIEVAL], people
         )
     return tests
 

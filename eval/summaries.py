@@ -178,7 +178,7 @@ def intervals(scores: Scores, seed: int) -> dict[str, list[float | None]]:
         values = [c.motions[name].frame_mm for c in faulty if name in c.motions]
         if len(values) == len(faulty):
             found[_key(name)] = bootstrap(np.array(values), performers, seed=seed)
-    inverse, performers = _reciprocal_ranks(scores)
+    inverse, performers = reciprocal_ranks(scores)
     for name, ranks in inverse.items():
         found[f"{name}_mean_reciprocal_rank"] = bootstrap(ranks, performers, seed=seed)
     return {key: [i.low, i.high] for key, i in found.items()}
@@ -209,7 +209,7 @@ def paired_tests(scores: Scores) -> dict[str, dict[str, Any]]:
 def rank_tests(scores: Scores) -> dict[str, PairedTest]:
     """Reciprocal rank of the gold demonstration, ours against every other order (positive is
     better): medians are 1 for several of them and cannot be told apart."""
-    inverse, performers = _reciprocal_ranks(scores)
+    inverse, performers = reciprocal_ranks(scores)
     if not inverse:
         return {}
     ours, *others = inverse
@@ -221,7 +221,7 @@ def rank_tests(scores: Scores) -> dict[str, PairedTest]:
     }
 
 
-def _reciprocal_ranks(scores: Scores) -> tuple[dict[str, np.ndarray], list[str]]:
+def reciprocal_ranks(scores: Scores) -> tuple[dict[str, np.ndarray], list[str]]:
     """1 / rank of the gold demonstration in each measured order, and whose clips they are."""
     pairs = [
         (found.ranks, clip.performer)

@@ -51,6 +51,8 @@ def test_the_t_test_is_over_performers_where_there_are_fewer() -> None:
     assert paired_t(a, a, [0, 1, 2, 3]).p_value == 1.0
     alike = paired_t(a, a - 1, [0, 1, 2, 3])  # no spread: the interval is not known, p is not 0
     assert (alike.difference, alike.low, alike.high, alike.p_value) == (1.0, None, None, 0.125)
+    tenths = np.array([0.1, 0.2, 0.3, 0.7])  # less a tenth: alike but for rounding
+    assert paired_t(tenths, tenths - 0.1, [0, 1, 2, 3]).p_value == 0.125
     with pytest.raises(PoiseError, match="no paired t test; got: 1 performer"):
         paired_t(a, b, ["x"] * 4)
 
