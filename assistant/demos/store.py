@@ -106,7 +106,7 @@ class DemoStore(Library):
                 )
             store = cls(folder, table, encoded_by)
             with _faults(folder, "write"):
-                store._tidy(index_from)
+                store.tidy(index_from)
         return store
 
     @classmethod
@@ -216,7 +216,7 @@ class DemoStore(Library):
                     remedy="choose another span or --id, or take it out: `poise demos remove`",
                 )
             self._table.add(_stream(items, self._table.schema))  # the whole stream is one commit
-            self._tidy()
+            self.tidy()
 
     def remove(self, names: Sequence[str]) -> None:
         """Take demonstrations out in one commit.
@@ -253,7 +253,7 @@ class DemoStore(Library):
             found |= {row["demonstration_id"]: _item(row) for row in query.to_arrow().to_pylist()}
         return found
 
-    def _tidy(self, index_from: int = INDEX_FROM) -> None:
+    def tidy(self, index_from: int = INDEX_FROM) -> None:
         """Join small files, and index the vectors of a large library."""
         if self._table.stats()["fragment_stats"]["num_fragments"] > MOST_FILES:
             self._table.optimize()
