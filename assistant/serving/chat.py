@@ -4,7 +4,7 @@ The first answer about a further clip ends with its comparison with the earlier 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -129,7 +129,13 @@ class ChatAnswerer:
             answer = ChatAnswer(said, tokens, options.max_new_tokens, pieces)
         if not (compared and talk.fresh):
             return answer
-        return replace(answer, pieces=_followed(answer.pieces, compared))
+
+        async def comparison(text: str, _: int) -> str:
+            """Nothing where what was measured stands in the text."""
+            measured = compared.rpartition("Measured: ")[2]
+            return "" if measured in text else f"\n{compared}" if text else compared
+
+        return replace(answer, pieces=_ended(answer.pieces, comparison))
 
     def _compared(self, item: Judged, earlier: NamedClip | None) -> str:
         """The measured changes since the earlier clip; "" where there are none."""
@@ -201,20 +207,13 @@ class ChatAnswerer:
                 pieces = _kept(pieces, seen, name, options.max_new_tokens)
         pieces = _after(format_label(level), pieces)
         levels, most = await self._levels(seen, item, adapter), options.max_new_tokens
-        return ChatAnswer(said, tokens, most, self._concluded(pieces, item, levels, most))
 
-    async def _concluded(
-        self, pieces: AsyncGenerator[Piece, None], item: Judged, levels: np.ndarray, most: int
-    ) -> AsyncGenerator[Piece, None]:
-        """The same pieces; an answer that was not cut ends with the one thing to fix first."""
-        text = ""
-        async with aclosing(pieces):
-            async for piece in pieces:
-                text += piece.text
-                if piece.ended and piece.tokens < most:
-                    told = await self._told("", item, text, levels)
-                    piece = replace(piece, text=piece.text + told.concluded().removeprefix(text))
-                yield piece
+        async def fix_first(text: str, written: int) -> str:
+            """Nothing after an answer that was cut."""
+            told = await self._told("", item, text, levels)
+            return told.concluded().removeprefix(text) if written < most else ""
+
+        return ChatAnswer(said, tokens, most, _ended(pieces, fix_first))
 
     async def _commentary(
         self, seen: SeenClip, item: Judged, level: str, adapter: str | None
@@ -338,15 +337,16 @@ async def _after(label: str, pieces: AsyncGenerator[Piece, None]) -> AsyncGenera
             yield piece
 
 
-async def _followed(pieces: AsyncGenerator[Piece, None], line: str) -> AsyncGenerator[Piece, None]:
-    """The same pieces and then a line of its own, unless what was measured stands in them."""
-    text, measured = "", line.rpartition("Measured: ")[2]
+async def _ended(
+    pieces: AsyncGenerator[Piece, None], ending: Callable[[str, int], Awaitable[str]]
+) -> AsyncGenerator[Piece, None]:
+    """The same pieces, the last one with an ending made of the whole text and its tokens."""
+    text = ""
     async with aclosing(pieces):
         async for piece in pieces:
             text += piece.text
             if piece.ended:
-                added = "" if measured in text else f"\n{line}" if text else line
-                piece = replace(piece, text=piece.text + added)
+                piece = replace(piece, text=piece.text + await ending(text, piece.tokens))
             yield piece
 
 
