@@ -163,22 +163,14 @@ def shown(row: Mapping[str, Any], language: LanguageSettings) -> dict[str, str]:
 
 
 def told_samples(
-    processor: PoiseProcessor,
-    clips: Sequence[ToldClip],
-    language: LanguageSettings,
-    shown: Mapping[str, np.ndarray] | None = None,
+    processor: PoiseProcessor, clips: Sequence[ToldClip], language: LanguageSettings
 ) -> list[TokenSample]:
     """F_t of each clip, once, in its own words: every pair of a clip and a comment is one sample
-    (ProfVLM section 4.1).
-
-    Args:
-        shown: clip to the codes [10, M] of the demonstration in its prompt.
-    """
-    shown = shown or {}
+    (ProfVLM section 4.1)."""
     return [
         token_sample(
             processor,
-            commentary_messages(clip, clip.answer, demonstration=shown.get(clip.sample_id)),
+            commentary_messages(clip, clip.answer, demonstration=None),
             clip.inputs,
             sample_id=f"{clip.sample_id}/commentary",
             **language.weighting,

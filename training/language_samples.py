@@ -393,6 +393,14 @@ def ignore_guide(sample: TokenSample, frames: int, tokens_per_frame: int) -> Tok
     return replace(sample, labels=labels, weights=weights)
 
 
+def ignore_label(processor: PoiseProcessor, sample: TokenSample) -> TokenSample:
+    """The sample, its proficiency label no longer learned."""
+    labels, weights = list(sample.labels), list(sample.weights)
+    for place in range(*label_positions(processor, sample.ids, sample.labels)):
+        labels[place], weights[place] = IGNORED, 0.0
+    return replace(sample, labels=labels, weights=weights)
+
+
 def label_positions(
     processor: PoiseProcessor, ids: Sequence[int], labels: Sequence[int]
 ) -> tuple[int, int]:

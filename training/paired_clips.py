@@ -1,10 +1,11 @@
 """Pairs as the language model learns them (ExpertAF sections 3.2 and 3.3): `language.pairs`.
 
-F_t: every labelled row of split train, a paired learner's with its expert in the prompt or not
-(`language.demonstration_dropout`). F_r and F_g: every pair of split train that no review rejected;
-both follow the commentary and write the codes of the expert's two seconds, which were mined to be
-in step with the learner's: F_r as a demonstration, F_g as the correction. A demonstration is never
-in the prompt of these two: they would copy it.
+F_t: every labelled row of split train without a demonstration; a paired learner's a second time,
+its closest expert in the prompt (`language.demonstration_dropout`) and the level not learned: only
+beginners have pairs, so that a demonstration would tell it. F_r and F_g: every pair of split train
+that no review rejected; both follow the commentary and write the codes of the expert's two seconds,
+which were mined to be in step with the learner's: F_r as a demonstration, F_g as the correction. A
+demonstration is never in the prompt of these two: they would copy it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from assistant.demos.library import Library
 from assistant.model.processing_poise import ModelInputs, PoiseProcessor
 from eval.pair_experts import paired_experts
 from eval.pairs import LearnerPair
+from prompts.parse import LABEL_ONLY
 from training.dataset_clips import (
     NAMED,
     POSES_AT_ONCE,
@@ -31,9 +33,12 @@ from training.dataset_pairs import LEARNED, MEASURED, expert_library, pair_table
 from training.language_samples import (
     Pairs,
     TokenSample,
+    commentary_messages,
     correction_messages,
+    ignore_label,
     retrieval_messages,
     task_samples,
+    token_sample,
 )
 from training.progress import Progress
 from training.run import Run
@@ -112,7 +117,7 @@ def measured_pairs(run: Run) -> list[PairedClip]:
 
 
 def pair_samples(run: Run, processor: PoiseProcessor, own: Mapping[str, str]) -> list[TokenSample]:
-    """F_t of all rows, then F_r and F_g of all pairs.
+    """F_t of all rows, F_t of paired learners who are shown an expert, F_r and F_g of all pairs.
 
     Args:
         own: the model's own commentary of some learners, which F_r and F_g then follow.
@@ -134,8 +139,31 @@ def pair_samples(run: Run, processor: PoiseProcessor, own: Mapping[str, str]) ->
         for learner, place in _closest_places(run, clips).items()
         if np.random.default_rng([seed, 20, place]).random() >= settings.demonstration_dropout
     }
-    told = told_samples(processor, dataset_clips(run, LEARNED), settings, shown)
-    return [*told, *samples]
+    told = told_samples(processor, dataset_clips(run, LEARNED), settings)
+    return [*told, *_shown_samples(run, processor, shown), *samples]
+
+
+def _shown_samples(
+    run: Run, processor: PoiseProcessor, shown: Mapping[str, np.ndarray]
+) -> list[TokenSample]:
+    """F_t of learners again, with codes [10, M] of a demonstration in the prompt: the words alone
+    are learned. An answer that is a level alone has none."""
+    settings = run.recipe.language
+    if settings.answer_form == LABEL_ONLY:
+        return []
+    samples = []
+    for clip in paired_learners(run):
+        if clip.sample_id not in shown:
+            continue
+        sample = token_sample(
+            processor,
+            commentary_messages(clip, clip.answer, demonstration=shown[clip.sample_id]),
+            clip.inputs,
+            sample_id=f"{clip.sample_id}/commentary_shown",
+            **settings.weighting,
+        )
+        samples.append(ignore_label(processor, sample))
+    return samples
 
 
 def _closest_places(run: Run, clips: Sequence[PairedClip]) -> dict[str, int]:

@@ -197,7 +197,8 @@ class LanguageSettings:
             library nearest to the fault-free twin, and F_g learns the twin, in step with the
             learner; `unaligned` any item of the activity, `global` one and the same for everybody
             (ExpertAF Table 1, w/o alignment and w/ global pose), which F_g then learns too.
-        demonstration_dropout: probability that F_t sees no demonstration.
+        demonstration_dropout: probability that F_t sees no demonstration; with pairs, that a
+            paired learner is not shown one beside the conversation without.
         own_commentary_share: share of clips whose F_g and F_r follow the model's own commentary.
         video_share: share of clips that get video features.
         dialogue_share: share of clips that are also talked about in questions and answers; above 0

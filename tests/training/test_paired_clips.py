@@ -24,7 +24,7 @@ from data_prep.drills.performer import sample_performer
 from data_prep.drills.simulate import simulate
 from data_prep.pairing.run import pair_dataset
 from prompts.render import render_pose_codes
-from prompts.vocabulary import REGIONS
+from prompts.vocabulary import LEVELS, REGIONS
 from training.dataset_pairs import expert_library
 from training.language_samples import TokenSample
 from training.language_stage import fits
@@ -152,7 +152,7 @@ def test_the_paired_expert_is_what_retrieval_and_correction_learn(
         part = records[pair["expert"]]["pose"].crop(pair["expert_start"], pair["expert_end"])
         expected[named(pair)] = tokens.encode_window(cut_window(normalise(part), 0.0))[1]
     assert len(expected) == 6  # both (two regions) and said_000, with two experts each
-    told = [name for name in samples if name.endswith("/commentary")]
+    told = [name for name in samples if "/commentary" in name]
     assert len(samples) == len(told) + 2 * len(expected)
     for name, codes in expected.items():
         for task in ("retrieval", "correction"):
@@ -168,19 +168,19 @@ def test_commentary_is_learned_of_every_labelled_row_and_sees_its_own_expert(
     processor, folder = load_processor(MINI / "language"), begun(tmp_path / "run")
 
     def told(*settings: str) -> dict[str, str]:
-        samples = pair_samples(run_of(folder, pairs, *settings), processor, {})
-        return {
-            name: processor.tokenizer.decode(s.ids)
-            for s in samples
-            if (name := s.sample_id).endswith("/commentary")
+        found = {
+            sample.sample_id: processor.tokenizer.decode(sample.ids)
+            for sample in pair_samples(run_of(folder, pairs, *settings), processor, {})
+            if "/commentary" in sample.sample_id
         }
+        plain = [f"{name}/commentary" for name in labelled]
+        assert sorted(name for name in found if name.endswith("/commentary")) == plain
+        assert not any("<|pose_sequence_end|>" in found.pop(name) for name in plain)
+        return found
 
-    shown = told("language.demonstration_dropout=0")
     labelled = ("both", "expert", "mid", "said_000", "second")
-    assert sorted(shown) == [f"{name}/commentary" for name in labelled]
-    assert {name for name, text in shown.items() if "<|pose_sequence_end|>" in text} == {
-        "both/commentary", "said_000/commentary",
-    }  # fmt: skip
+    shown = told("language.demonstration_dropout=0")
+    assert sorted(shown) == ["both/commentary_shown", "said_000/commentary_shown"]
     for learner in ("both", "said_000"):
         mined = pq.read_table(pairs / "pairs.parquet").to_pylist()
         mine = [pair for pair in mined if pair["learner"] == learner]
@@ -188,11 +188,11 @@ def test_commentary_is_learned_of_every_labelled_row_and_sees_its_own_expert(
         seen = {
             clip.sample_id
             for clip in paired_clips(run_of(folder, pairs))
-            if render_pose_codes(clip.target_codes.tolist()) in shown[f"{learner}/commentary"]
+            if render_pose_codes(clip.target_codes.tolist()) in shown[f"{learner}/commentary_shown"]
         }
         assert {name for name in seen if name.startswith(learner)} == {closest}
-    hidden = told("language.demonstration_dropout=1")
-    assert not any("<|pose_sequence_end|>" in text for text in hidden.values())
+    assert not told("language.demonstration_dropout=1")
+    assert not told("language.demonstration_dropout=0", "language.answer_form=label_only")
     own = {"said_000": "Proficiency Level: Novice. Proficiency Commentary:\nMy own."}
     follow = [
         sample
@@ -205,6 +205,30 @@ def test_commentary_is_learned_of_every_labelled_row_and_sees_its_own_expert(
         assert WORDS not in processor.tokenizer.decode(sample.ids)
     about = json.loads((folder / "work" / "pairs_train.json").read_text())
     assert (about["pairs"], about["learners"], about["left_out"]) == (6, 2, ["mute"])
+
+
+@pytest.mark.parametrize(
+    ("form", "balance"), [("label_first", "equal"), ("commentary_first", "verdict_weight")]
+)
+def test_no_level_is_learned_where_an_expert_is_shown(
+    pairs: Path, tmp_path: Path, form: str, balance: str
+) -> None:
+    settings = (f"language.answer_form={form}", f"language.loss_balance={balance}")
+    processor = load_processor(MINI / "language")
+    run = run_of(begun(tmp_path / "run"), pairs, *settings)
+
+    def learned(sample: TokenSample) -> str:
+        kept = [i for i, label in enumerate(sample.labels) if label != IGNORED]
+        weighed = [i for i, weight in enumerate(sample.weights) if weight]
+        assert kept == weighed and [sample.labels[i] for i in kept] == [sample.ids[i] for i in kept]
+        return str(processor.tokenizer.decode([sample.ids[i] for i in kept]))
+
+    samples = {s.sample_id: learned(s) for s in pair_samples(run, processor, {})}
+    for learner, level in (("both", "Novice"), ("said_000", "Early Expert")):
+        plain, shown = (samples[f"{learner}/{kind}"] for kind in ("commentary", "commentary_shown"))
+        assert f"Proficiency Level: {level}." in plain and WORDS in plain
+        assert not any(word in shown for name in LEVELS for word in name.split())
+        assert shown == plain.replace(f" {level}.", "")
 
 
 def test_the_library_is_of_the_paired_experts(pairs: Path, tmp_path: Path) -> None:
