@@ -21,6 +21,7 @@ from assistant.model.configuration_poise import GIVEN
 from assistant.model.processing_poise import ModelInputs, PoiseProcessor
 from assistant.perception import Perception, focus_window
 from assistant.pose.normalise import NormalisedPose, normalise
+from assistant.tasks.window import WINDOW_FPS, window_times
 from prompts.parse import format_feedback, format_plain, parse_feedback
 from prompts.render import escape_user_text, render_messages
 from prompts.vocabulary import LEVELS
@@ -43,6 +44,23 @@ Motion = tuple[PoseSequence | None, float | None]
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What is seen of a motion.
+
+    Attributes:
+        inputs: features of the prompt.
+        codes: [10, M] of the window.
+        joints: [10, 17, 3] of the window, in the heading of the assessed span.
+        confidence: [10, 17] of these.
+    """
+
+    inputs: ModelInputs
+    codes: np.ndarray
+    joints: np.ndarray
+    confidence: np.ndarray
+
+
+@dataclass(frozen=True)
 class DatasetClip:
     """A row of a dataset as the language model meets it.
 
@@ -50,7 +68,7 @@ class DatasetClip:
         sample_id, activity, level: of the row, the activity as the dataset names it.
         inputs: features of the prompt.
         answer: level and text of the row, in the recipe's form of answers.
-        codes: [10, M] of its window, None without a pose.
+        seen: of its motion, None without a pose.
     """
 
     sample_id: str
@@ -58,7 +76,7 @@ class DatasetClip:
     level: int
     inputs: ModelInputs
     answer: str
-    codes: np.ndarray | None = None
+    seen: Seen | None = None
 
 
 @cache  # one run lives as long as its process; texts and samples are made of the same clips
@@ -95,14 +113,15 @@ def read_rows(
     clips, left_out = [], []
     for row in rows:
         name = row["sample_id"]
-        inputs, codes = posed.get(name, (ModelInputs(numbers=perception.numbers), None))
+        motion = posed.get(name)
+        inputs = ModelInputs(numbers=perception.numbers) if motion is None else motion.inputs
         if name in films.features:
             inputs = replace(inputs, video=films.features[name], frames=films.frames)
         if language.inputs != "none" and inputs.video is None and inputs.pose is None:
             left_out.append(name)
             continue
         answer = _answer(row, language)
-        clips.append(DatasetClip(name, row["activity"], row["level"], inputs, answer, codes))
+        clips.append(DatasetClip(name, row["activity"], row["level"], inputs, answer, motion))
     return clips, left_out
 
 
@@ -223,8 +242,8 @@ def _filmed(
 
 def _posed(
     rows: Sequence[dict[str, Any]], perception: Perception, language: LanguageSettings
-) -> Iterator[tuple[str, tuple[ModelInputs, np.ndarray]]]:
-    """What the rows that have a pose are given of it, and the codes of their window."""
+) -> Iterator[tuple[str, Seen]]:
+    """What is seen of the rows that have a pose."""
     if "pose" not in GIVEN[language.inputs] and language.numbers == "none" and not language.pairs:
         return
     motion_of = _motions(language)
@@ -254,9 +273,9 @@ def _motions(language: LanguageSettings) -> Callable[[Mapping[str, Any]], Motion
 
 def seen(
     perception: Perception, motions: Sequence[tuple[PoseSequence, float | None]]
-) -> list[tuple[ModelInputs, np.ndarray]]:
-    """What the model is given of motions, and codes [10, M] of their windows, as in coaching: Stage
-    1 of the run reads them, and names for itself the activity that it knows best.
+) -> list[Seen]:
+    """What the model is given of motions, as in coaching: Stage 1 of the run reads them, and names
+    for itself the activity that it knows best.
 
     Args:
         motions: each with the second at which its window begins, None for the heaviest moment.
@@ -270,8 +289,19 @@ def seen(
         for pose, assessment, (_, begins) in zip(poses, found, motions, strict=True)
     ]
     features, codes = perception.encode_windows(windows)
-    inputs = [perception.model_inputs(*each) for each in zip(found, features, windows, strict=True)]
-    return list(zip(inputs, codes, strict=True))
+    sure = [
+        pose.at_times(window_times(window.start), WINDOW_FPS).confidence
+        for pose, window in zip(poses, windows, strict=True)
+    ]
+    return [
+        Seen(
+            inputs=perception.model_inputs(assessment, features[i], windows[i]),
+            codes=codes[i],
+            joints=windows[i].joints,
+            confidence=sure[i],
+        )
+        for i, assessment in enumerate(found)
+    ]
 
 
 def _answer(row: Mapping[str, Any], language: LanguageSettings) -> str:

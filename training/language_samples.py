@@ -7,7 +7,7 @@ codes (F_g) or the demonstration's codes (F_r): the tasks share their prefix in 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -58,10 +58,7 @@ class ToldClip(Protocol):
 
 
 class PairClip(ToldClip, Protocol):
-    """What F_r and F_g are learned from: a learner's window, and a demonstration that fits it; a
-    dataclass."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
+    """What F_r and F_g are learned from: a learner's window, and a demonstration that fits it."""
 
     @property
     def activity(self) -> str:
@@ -82,9 +79,6 @@ class PairClip(ToldClip, Protocol):
     def gold(self) -> int:
         """Place in the library of the demonstration that fits, -1 where none does."""
         ...
-
-
-_PairClip = TypeVar("_PairClip", bound=PairClip)
 
 
 @dataclass(frozen=True)
@@ -151,8 +145,8 @@ class Pairs:
         self.library, self.kind, self.seed = library, kind, seed
         self._shared: dict[str, int] = {}
 
-    def pair(self, place: int, clip: _PairClip) -> tuple[np.ndarray, _PairClip]:
-        """Codes [10, M] of the clip's demonstration, and the clip as F_g learns from it.
+    def pair(self, place: int, clip: PerceivedClip) -> tuple[np.ndarray, PerceivedClip]:
+        """Codes [10, M] of the drill's demonstration, and the drill as F_g learns from it.
 
         Args:
             place: of the clip among all, of which the draw depends.

@@ -4,8 +4,9 @@ F_t: every labelled row of split train without a demonstration; a paired learner
 its closest expert in the prompt (`language.demonstration_dropout`) and the level not learned: only
 beginners have pairs, so that a demonstration would tell it. F_r and F_g: every pair of split train
 that no review rejected; both follow the commentary and write the codes of the expert's two seconds,
-which were mined to be in step with the learner's: F_r as a demonstration, F_g as the correction. A
-demonstration is never in the prompt of these two: they would copy it.
+which were mined to be in step with the learner's: F_r as a demonstration, F_g as the correction,
+turned to face as the learner does. A demonstration is never in the prompt of these two: they would
+copy it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,13 +17,18 @@ import numpy as np
 
 from assistant.demos.library import Library
 from assistant.model.processing_poise import ModelInputs, PoiseProcessor
+from assistant.perception import Perception, turned
+from assistant.pose.alignment import best_yaw
+from assistant.pose.normalise import NormalisedPose
+from assistant.tasks.window import WINDOW_FPS, WindowFrames, cut_window, window_times
 from eval.pair_experts import paired_experts
-from eval.pairs import LearnerPair
+from eval.pairs import LearnerPair, PairTable
 from prompts.parse import LABEL_ONLY
 from training.dataset_clips import (
     NAMED,
     POSES_AT_ONCE,
     DatasetClip,
+    Seen,
     dataset_clips,
     labelled_rows,
     read_rows,
@@ -43,8 +49,6 @@ from training.language_samples import (
 from training.progress import Progress
 from training.run import Run
 
-Seen = tuple[ModelInputs, np.ndarray]
-
 
 @dataclass(frozen=True)
 class PairedClip:
@@ -55,8 +59,11 @@ class PairedClip:
         activity: as the expert's item in the library names it; level: the learner's.
         inputs: features of the prompt, of the learner's window.
         answer: level and text of the learner's row.
-        learner_codes, target_codes: [10, M] of the learner's window, and what F_g learns.
-        gold: place of the expert in the library.
+        learner_codes: [10, M] of the learner's window.
+        gold: place in the library of what is learned: the expert, or another where the recipe
+            pairs anew (`language.demonstrations`).
+        demonstration: [10, M] that F_r learns: the library's codes, in the expert's own heading.
+        target_codes: [10, M] that F_g learns: of the same frames turned to the learner.
     """
 
     learner: str
@@ -66,8 +73,9 @@ class PairedClip:
     inputs: ModelInputs
     answer: str
     learner_codes: np.ndarray
-    target_codes: np.ndarray
     gold: int
+    demonstration: np.ndarray
+    target_codes: np.ndarray
 
     @property
     def sample_id(self) -> str:
@@ -82,7 +90,7 @@ def paired_clips(run: Run) -> list[PairedClip]:
     told = {clip.sample_id: clip for clip in dataset_clips(run, LEARNED)}
     pairs = [pair for pair in table.every if pair.split == LEARNED]
     kept = [pair for pair in pairs if pair.sample_id in told]
-    clips = _clips(run, told, kept, expert_library(run))
+    clips = _clips(run, told, kept, expert_library(run), run.recipe.language.demonstrations)
     left_out = sorted({pair.sample_id for pair in pairs} - told.keys())
     progress = Progress("pairs")
     progress.say(f"{len(clips)} pairs of {len({clip.learner for clip in clips})} learners")
@@ -123,19 +131,16 @@ def pair_samples(run: Run, processor: PoiseProcessor, own: Mapping[str, str]) ->
         own: the model's own commentary of some learners, which F_r and F_g then follow.
     """
     settings, seed = run.recipe.language, run.recipe.seed
-    pairs, clips = Pairs(expert_library(run), settings.demonstrations, seed), paired_clips(run)
-    samples, golds = [], []
-    for i, paired in enumerate(clips):
-        gold, clip = pairs.pair(i, paired)
-        golds.append(gold)
+    clips, samples = paired_clips(run), []
+    for clip in clips:
         said = own.get(clip.learner, clip.answer)
         kinds = [
-            ("retrieval", retrieval_messages(clip, said, gold, supervised=False)),
+            ("retrieval", retrieval_messages(clip, said, clip.demonstration, supervised=False)),
             ("correction", correction_messages(clip, said, demonstration=None, supervised=False)),
         ]
         samples += task_samples(processor, clip, kinds, settings.weighting)
     shown = {
-        learner: golds[place]
+        learner: clips[place].demonstration
         for learner, place in _closest_places(run, clips).items()
         if np.random.default_rng([seed, 20, place]).random() >= settings.demonstration_dropout
     }
@@ -184,42 +189,86 @@ def paired_learners(run: Run) -> list[DatasetClip]:
 
 
 def _clips(
-    run: Run, told: Mapping[str, DatasetClip], pairs: Sequence[LearnerPair], library: Library
+    run: Run,
+    told: Mapping[str, DatasetClip],
+    pairs: Sequence[LearnerPair],
+    library: Library,
+    kind: str = "aligned",
 ) -> list[PairedClip]:
-    """The clips of pairs whose learners are among `told` and whose experts are in the library."""
+    """The clips of pairs whose learners are among `told` and whose experts are in the library; of
+    another `kind` they learn from another item of it (`LanguageSettings.demonstrations`)."""
     places = {item.demonstration_id: i for i, item in enumerate(library.items)}
     windows = _learner_windows(run, told, pairs)
+    learners = [windows[pair.sample_id, pair.learner.name] for pair in pairs]
     clips = []
-    for pair in pairs:
+    for pair, learner in zip(pairs, learners, strict=True):
         clip, gold = told[pair.sample_id], places[pair.expert.name]
-        inputs, codes = windows[pair.sample_id, pair.learner.name]
         clips.append(
             PairedClip(
                 learner=pair.sample_id,
                 expert=pair.expert.name,
                 activity=library.items[gold].activity,
                 level=clip.level,
-                inputs=replace(inputs, video=clip.inputs.video, frames=clip.inputs.frames),
+                inputs=replace(learner.inputs, video=clip.inputs.video, frames=clip.inputs.frames),
                 answer=clip.answer,
-                learner_codes=codes,
-                target_codes=library.items[gold].codes,
+                learner_codes=learner.codes,
                 gold=gold,
+                demonstration=library.items[gold].codes,
+                target_codes=library.items[gold].codes,
             )
         )
-    return clips
+    chosen = Pairs(library, kind, run.recipe.seed)
+    golds = [chosen.place(i, clip) for i, clip in enumerate(clips)]
+    items = [library.items[gold] for gold in golds]
+    names = [item.demonstration_id for item in items]
+    targets = turned_codes(run.perception(), pair_table(run.recipe.language.pairs), names, learners)
+    return [
+        replace(clip, gold=gold, demonstration=item.codes, target_codes=codes)
+        for clip, gold, item, codes in zip(clips, golds, items, targets, strict=True)
+    ]
+
+
+def turned_codes(
+    perception: Perception, table: PairTable, experts: Sequence[str], learners: Sequence[Seen]
+) -> list[np.ndarray]:
+    """Codes [10, M] of experts' two seconds, each as a whole turned to its learner's window.
+
+    Expert and learner face +x by headings of their own, over other spans. The difference is no
+    correction, but coaching, which puts a correction back at the learner's heading, would turn the
+    learner by it.
+
+    Args:
+        experts: names of their windows (`eval.pairs.Stretch.name`), one a learner.
+    """
+    stretches = {pair.expert.name: pair.expert for pair in table.every}
+    motions = {name: table.motion(stretches[name]) for name in sorted(set(experts))}
+    windows = [
+        _facing(motions[name], learner) for name, learner in zip(experts, learners, strict=True)
+    ]
+    codes: list[np.ndarray] = []
+    for start in range(0, len(windows), POSES_AT_ONCE):
+        codes += list(perception.encode_windows(windows[start : start + POSES_AT_ONCE])[1])
+    return codes
+
+
+def _facing(expert: NormalisedPose, learner: Seen) -> WindowFrames:
+    """The expert's frames after the one yaw that brings them nearest to the learner's."""
+    sure = expert.at_times(window_times(0.0), WINDOW_FPS).confidence * learner.confidence
+    turn = best_yaw(cut_window(expert, 0.0).joints, learner.joints, sure)
+    return cut_window(turned(expert, expert.yaw - turn), 0.0)
 
 
 def _learner_windows(
     run: Run, told: Mapping[str, DatasetClip], pairs: Sequence[LearnerPair]
 ) -> dict[tuple[str, str], Seen]:
-    """What is seen of each learner's windows, by its name and theirs; of the closest pair's it has
-    been seen before."""
+    """What is seen of each learner's windows, by its name and theirs; the closest pair's has been
+    seen before."""
     table, perception = pair_table(run.recipe.language.pairs), run.perception()
     found: dict[tuple[str, str], Seen] = {}
     for pair in table.pairs:
         clip = told.get(pair.sample_id)
-        if clip is not None and clip.codes is not None:
-            found[pair.sample_id, pair.learner.name] = (clip.inputs, clip.codes)
+        if clip is not None and clip.seen is not None:
+            found[pair.sample_id, pair.learner.name] = clip.seen
     others = {(pair.sample_id, pair.learner.name): pair for pair in pairs}
     waiting = [key for key in others if key not in found]
     for start in range(0, len(waiting), POSES_AT_ONCE):

@@ -7,7 +7,7 @@ the learner's own). Of a dataset (`language.dataset`) it learns the commentary a
 (`language.pairs`) the codes too. LoRA then teaches the tasks as whole conversations.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -163,11 +163,11 @@ def conversations(
         commentary = told_samples(processor, takes, run.recipe.language)
         if not run.recipe.language.pairs:
             return commentary
-        experts = expert_library(run)
+        paired = pair_codes((clip.demonstration, clip) for clip in paired_clips(run))
         return [
             *commentary,
-            *guided_samples(processor, pair_codes(run, paired_clips(run), experts)),
-            *library_samples(processor, experts),
+            *guided_samples(processor, paired),
+            *library_samples(processor, expert_library(run)),
         ]
     recipe, told = run.recipe, told_drills(run)
     library = Library.load(run.folder / LIBRARY_FOLDER)
@@ -237,16 +237,15 @@ def code_samples(
             ("correction", drill.sample_id, nothing, learner, twin)
             for drill, (learner, twin) in zip(drills, shown, strict=True)
         ]
-    asked += pair_codes(run, clips, library)
+    pairs = Pairs(library, run.recipe.language.demonstrations, run.recipe.seed)
+    asked += pair_codes(pairs.pair(i, clip) for i, clip in enumerate(clips))
     return [*guided_samples(processor, asked), *library_samples(processor, library)]
 
 
-def pair_codes(run: Run, clips: Sequence[PairClip], library: Library) -> list[Asked]:
-    """F_g and F_r of each clip after its features."""
-    pairs = Pairs(library, run.recipe.language.demonstrations, run.recipe.seed)
+def pair_codes(pairs: Iterable[tuple[np.ndarray, PairClip]]) -> list[Asked]:
+    """F_g and F_r of each clip after its features; beside it its demonstration's codes [10, M]."""
     asked: list[Asked] = []
-    for i, perceived in enumerate(clips):
-        gold, clip = pairs.pair(i, perceived)
+    for gold, clip in pairs:
         learner, name = clip.learner_codes.tolist(), clip.sample_id
         asked.append(("correction", name, clip.inputs, learner, clip.target_codes.tolist()))
         asked.append(("retrieval", name, clip.inputs, learner, gold.tolist()))

@@ -71,7 +71,7 @@ class HeldOut:
         """F_r and F_g of the pairs, as in training."""
         found: dict[str, list[TokenSample]] = {"retrieval_loss": [], "correction_loss": []}
         for clip in self._pairs:
-            asked = retrieval_messages(clip, clip.answer, clip.target_codes, supervised=False)
+            asked = retrieval_messages(clip, clip.answer, clip.demonstration, supervised=False)
             fixed = correction_messages(clip, clip.answer, demonstration=None, supervised=False)
             kinds = [("retrieval", asked), ("correction", fixed)]
             samples = task_samples(self.processor, clip, kinds, {})

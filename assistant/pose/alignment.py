@@ -2,6 +2,7 @@
 
 Searching many windows is `windows`, time warping `dtw`. Millimetres out for metres in. The best
 rotation is a proper one (the determinant is corrected), so a mirrored body never aligns to zero.
+`best_yaw` turns a whole motion about the vertical alone: two people then face alike.
 """
 
 from typing import NamedTuple
@@ -73,6 +74,25 @@ def pa_mpjpe(a: np.ndarray, b: np.ndarray, *, scale: bool = True) -> np.ndarray:
     a, b = _checked(a, b)
     moved = procrustes(a, b, scale=scale).apply(a)
     return np.linalg.norm(moved - b, axis=-1).mean(axis=-1) * 1000
+
+
+def best_yaw(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> float:
+    """The angle (radians) by which `rotate_yaw` brings `a` closest to `b`, least squares.
+
+    With a' = R(t) a the sum of squares is least where sum w (a'x bx + a'y by) is largest, which is
+    C cos t + S sin t with C = sum w (ax bx + ay by) and S = sum w (ax by - ay bx).
+
+    Args:
+        a, b: [..., 3], both centred on the pelvis, z up.
+        weight: [...], 0 or more.
+
+    Returns:
+        In -pi..pi; 0 where no angle is better than another.
+    """
+    a, b = _checked(a, b)
+    along = a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1]
+    across = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+    return float(np.arctan2((weight * across).sum(), (weight * along).sum()))
 
 
 def distances_to(windows: np.ndarray, motion: np.ndarray) -> np.ndarray:

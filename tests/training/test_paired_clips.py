@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +12,29 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scipy.optimize import minimize_scalar
 
 from assistant.checkpoint import Checkpoint
 from assistant.cli import main
 from assistant.dataset import SampleTable, read_samples, write_samples
 from assistant.demos.library import Library
 from assistant.model.processing_poise import IGNORED
-from assistant.pose.normalise import normalise
+from assistant.perception import focus_window, turned
+from assistant.pose.normalise import NormalisedPose, normalise, rotate_yaw
 from assistant.tasks.window import cut_window
 from data_prep.drills.dataset import to_sample
 from data_prep.drills.performer import sample_performer
 from data_prep.drills.simulate import simulate
 from data_prep.pairing.run import pair_dataset
+from eval.pairs import LearnerPair, PairTable
 from prompts.render import render_pose_codes
 from prompts.vocabulary import LEVELS, REGIONS
-from training.dataset_pairs import expert_library
+from training.dataset_clips import seen
+from training.dataset_pairs import expert_library, pair_table
 from training.language_samples import TokenSample
 from training.language_stage import fits
 from training.model_card import pose_terms
-from training.paired_clips import measured_pairs, pair_samples, paired_clips
+from training.paired_clips import measured_pairs, pair_samples, paired_clips, turned_codes
 from training.pretraining import load_processor
 from training.recipe import load_recipe
 from training.run import Run
@@ -65,12 +70,22 @@ def person(name: str, split: str, level: int, seed: int, *at_fault: str) -> dict
     }  # fmt: skip
 
 
+def turning(sample: dict[str, Any]) -> dict[str, Any]:
+    """The same, turned by 40 degrees between the two faults."""
+    pose = sample["pose"]
+    at = np.arange(len(pose)) / pose.fps
+    angles = np.radians(np.interp(at, (1.3, 1.9), (0.0, 40.0)))
+    joints = [rotate_yaw(frame, angle) for frame, angle in zip(pose.joints, angles, strict=True)]
+    return sample | {"pose": replace(pose, joints=np.stack(joints).astype(np.float32))}
+
+
 def people() -> list[dict[str, Any]]:
-    """Learners and experts of three splits; `both` is at fault twice, and `mute` without words."""
+    """Learners and experts of three splits; `both` is at fault twice, before and after a turn, and
+    `mute` without words."""
     comment = person("said", "train", 1, 2, "legs")
     pose = comment["pose"]
     return [
-        person("both", "train", 0, 1, "legs", "torso"),
+        turning(person("both", "train", 0, 1, "legs", "torso")),
         comment | {"sample_id": "said_000", "span": [0.2, 2.2], "pose": pose.crop(0.2, 2.2)}
         | {"faults": None, "moments": [{"start": 0.0, "end": 2.0}]}
         | dict.fromkeys(("pose_clean", "twin", "gaze", "steps", "repetitions")),
@@ -155,11 +170,61 @@ def test_the_paired_expert_is_what_retrieval_and_correction_learn(
     told = [name for name in samples if "/commentary" in name]
     assert len(samples) == len(told) + 2 * len(expected)
     for name, codes in expected.items():
-        for task in ("retrieval", "correction"):
-            assert np.array_equal(written(samples[f"{name}/{task}"], processor), codes)
+        assert np.array_equal(written(samples[f"{name}/retrieval"], processor), codes)
     assert len({codes.tobytes() for codes in expected.values()}) > 2  # which could not be mixed up
     windows = {c.learner_codes.tobytes() for c in paired_clips(run) if c.learner == "both"}
     assert len(windows) == 2  # each fault's own
+
+
+def brought_near(expert: NormalisedPose, learner: np.ndarray) -> NormalisedPose:
+    """The expert turned by the angle that a search finds nearest to the learner's frames."""
+
+    def far(angle: float) -> float:
+        return float(np.square(rotate_yaw(frames, angle) - learner).sum())
+
+    frames = cut_window(expert, 0.0).joints.astype(np.float64)
+    best = min(np.radians(range(-180, 180, 5)), key=far)
+    found = minimize_scalar(far, bounds=(best - 0.1, best + 0.1), method="bounded")
+    return turned(expert, expert.yaw - float(found.x))
+
+
+def test_a_correction_faces_as_its_learner_does(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, processor = run_of(begun(tmp_path / "run"), pairs), load_processor(MINI / "language")
+    samples = {s.sample_id: s for s in pair_samples(run, processor, {})}
+    table, perception = pair_table(str(pairs)), run.perception()
+
+    def window(pair: LearnerPair) -> np.ndarray:
+        part, begins = table.clip(pair)
+        pose = normalise(part)
+        [assessment] = perception.assessor.assess_many([pose])
+        return focus_window(pose, assessment, begins).joints
+
+    learned = [p for p in table.every if p.split == "train" and p.sample_id != "mute"]
+    turns = []
+    for pair in learned:
+        expert = brought_near(table.motion(pair.expert), window(pair))
+        _, codes = perception.encode_window(cut_window(expert, 0.0))
+        name = f"{pair.sample_id}>{pair.expert.name}/correction"
+        assert np.array_equal(written(samples[name], processor), codes)
+        turns.append(abs(np.degrees(expert.yaw - table.motion(pair.expert).yaw)))
+    assert max(turns) > 10  # of the learner who turns
+
+    # Turned by 40 degrees, the expert teaches the same; a learner who is turned learns another.
+    names = [pair.expert.name for pair in learned]
+    learners = seen(perception, [table.clip(pair) for pair in learned])
+    other = [replace(s, joints=rotate_yaw(s.joints, np.radians(40))) for s in learners]
+    codes = np.stack(turned_codes(perception, table, names, learners))
+    assert (np.stack(turned_codes(perception, table, names, other)) != codes).any(axis=(1, 2)).all()
+    motion = PairTable.motion
+
+    def askew(table: PairTable, stretch: Any) -> NormalisedPose:
+        pose = motion(table, stretch)
+        return turned(pose, pose.yaw - np.radians(40))
+
+    monkeypatch.setattr(PairTable, "motion", askew)
+    assert np.array_equal(np.stack(turned_codes(perception, table, names, learners)), codes)
 
 
 def test_commentary_is_learned_of_every_labelled_row_and_sees_its_own_expert(
@@ -188,7 +253,8 @@ def test_commentary_is_learned_of_every_labelled_row_and_sees_its_own_expert(
         seen = {
             clip.sample_id
             for clip in paired_clips(run_of(folder, pairs))
-            if render_pose_codes(clip.target_codes.tolist()) in shown[f"{learner}/commentary_shown"]
+            if render_pose_codes(clip.demonstration.tolist())
+            in shown[f"{learner}/commentary_shown"]
         }
         assert {name for name in seen if name.startswith(learner)} == {closest}
     assert not told("language.demonstration_dropout=1")

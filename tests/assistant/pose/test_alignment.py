@@ -5,7 +5,7 @@ import pytest
 
 from assistant.errors import PoiseError
 from assistant.pose import alignment as al
-from assistant.pose.normalise import REST_POSE
+from assistant.pose.normalise import REST_POSE, rotate_yaw
 from assistant.skeleton import MIRROR
 
 
@@ -118,3 +118,23 @@ def test_clip_alignment_counts_what_frames_hide() -> None:
 def test_bodies_of_other_joints_are_refused() -> None:
     with pytest.raises(PoiseError, match="cannot be aligned"):
         al.pa_mpjpe(bodies(2), bodies(2)[:, :5])
+
+
+def test_best_yaw_turns_one_motion_to_another() -> None:
+    rng = np.random.default_rng(7)
+    a = rng.normal(size=(10, 17, 3))
+    sure = rng.uniform(0.2, 1.0, (10, 17))
+    for degrees in (-170.0, -40.0, 0.0, 40.0, 120.0):
+        b = rotate_yaw(a, np.radians(degrees))
+        assert np.degrees(al.best_yaw(a, b, sure)) == pytest.approx(degrees, abs=1e-9)
+
+    # What is not seen does not count, and the rest by how sure it is: no other angle is nearer.
+    b = rotate_yaw(a, 0.7) + rng.normal(0, 0.5, a.shape)
+    b[:, 3] = rng.normal(0, 50, (10, 3))
+    sure[:, 3] = 0.0
+    grid = np.linspace(-np.pi, np.pi, 20_001)
+    errors = [(sure[..., None] * (rotate_yaw(a, angle) - b) ** 2).sum() for angle in grid]
+    assert al.best_yaw(a, b, sure) == pytest.approx(grid[int(np.argmin(errors))], abs=4e-4)
+    assert al.best_yaw(a, b, 0 * sure) == 0.0
+    with pytest.raises(PoiseError, match="cannot be aligned"):
+        al.best_yaw(a, b[:, :5], sure)
