@@ -11,6 +11,7 @@ import os
 import platform
 import sys
 import traceback
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -78,19 +79,46 @@ class Outcome:
     worker: str = field(default_factory=lambda: f"{platform.node()}:{os.getpid()}")
 
 
+class TakePoses:
+    """Poses of the takes that were looked at last, each estimated once from its exo films.
+
+    Args:
+        most: takes that are kept.
+    """
+
+    def __init__(self, most: int = 1) -> None:
+        self._most = most
+        self._found: OrderedDict[object, PoseResult] = OrderedDict()
+
+    def of(self, take: object, estimate: "Callable[[], PoseResult]") -> "PoseResult":
+        """The pose of a take, by what names its films and cameras."""
+        if take not in self._found:
+            self._found[take] = estimate()
+            if len(self._found) > self._most:
+                self._found.popitem(last=False)
+        self._found.move_to_end(take)
+        return self._found[take]
+
+
 class BatchWorker:
     """Row numbers to outcomes: the code that every machine runs.
 
     Args:
         settings: of the run.
         coach: the pipeline; None loads it.
+        poses: shared by several workers of the same takes; None keeps the last take's.
 
     Raises:
         PoiseError: no such checkpoint, engine, library, activity, pose model or dataset, or
             another checkpoint, library or pose model than the run's.
     """
 
-    def __init__(self, settings: BatchSettings, coach: "Coach | None" = None) -> None:
+    def __init__(
+        self,
+        settings: BatchSettings,
+        coach: "Coach | None" = None,
+        poses: TakePoses | None = None,
+    ) -> None:
         from assistant.coach import Coach
         from assistant.dataset import SampleTable
 
@@ -107,7 +135,7 @@ class BatchWorker:
         if settings.pose_model is not None:
             found = pose_model_sha256(Path(settings.pose_model))
             _check_sha("pose model", found, settings.pose_model_sha256)
-        self._seen: tuple[object, PoseResult] | None = None
+        self._poses = TakePoses() if poses is None else poses
 
     def __call__(self, rows: Sequence[int]) -> list[Outcome]:
         """Coach some clips together; an outcome for each row, in their order.
@@ -213,7 +241,7 @@ class BatchWorker:
         from assistant.clip import Clip
         from assistant.clip_input import load_cameras, resolve_pose
 
-        exo = set(films) - {"ego"}
+        exo = {view: film for view, film in films.items() if view != "ego"}
         if not exo:
             raise PoiseError(
                 f"no pose for {sample['sample_id']}",
@@ -221,17 +249,17 @@ class BatchWorker:
                 expected="an exo film or a pose",
             )
         calibration = sample["calibration"] if len(exo) > 1 else None
-        take = (films, calibration)
-        if self._seen is None or self._seen[0] != take:
-            clip, model = Clip(sample["sample_id"], films), self._settings.pose_model
+        clip, model = Clip(sample["sample_id"], exo), self._settings.pose_model
+
+        def estimate() -> "PoseResult":
             cameras = None
             if calibration is not None:
                 cameras = load_cameras(clip, Path(self._settings.dataset) / calibration)
-            whole = resolve_pose(
+            return resolve_pose(
                 clip, cameras=cameras, pose_model=None if model is None else Path(model)
             )
-            self._seen = (take, whole)
-        whole = self._seen[1]
+
+        whole = self._poses.of((tuple(sorted(exo.items())), calibration), estimate)
         if sample["span"] is None:
             return whole
         return replace(whole, pose=whole.pose.crop(*map(float, sample["span"])))

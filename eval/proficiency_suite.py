@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from assistant.batch import TakePoses
 from assistant.dataset import SampleTable
 from assistant.errors import PoiseError
 from assistant.levels import N_LEVELS, level_index
@@ -28,6 +29,7 @@ from eval.score_files import Aligned
 from eval.scoring import score_files, versions
 from eval.statistics import bootstrap
 from eval.suite_run import (
+    BATCH,
     Coached,
     PoseFrom,
     benchmark_rules,
@@ -106,15 +108,20 @@ def evaluate(
         gaze: read gaze, which the benchmark forbids: the result says so.
         pose: from the films of each subset, or the dataset's annotation: the result says which.
         limit: takes.
-        progress: called with takes done and asked, from 0 on for every subset.
+        progress: called with answers done and asked, every subset's.
     """
     table = SampleTable(folder)
     takes, unlabelled = find_takes(table, split, limit)
     answer = partial(
-        coach_rows, coach, folder, activity=activity, gaze=gaze, seed=seed, progress=progress,
-        pose_from_films=pose is PoseFrom.FILMS,
+        coach_rows, coach, folder, activity=activity, gaze=gaze, seed=seed,
+        pose_from_films=pose is PoseFrom.FILMS, poses=TakePoses(BATCH),
     )  # fmt: skip
-    answers = {name: _answers(answer, takes, SUBSETS[name]) for name in subsets}
+    answers: dict[str, list[Coached]] = {name: [] for name in subsets}
+    for begin in range(0, len(takes), BATCH):  # subsets in turn: a take's pose is estimated once
+        some = takes[begin : begin + BATCH]
+        for name in subsets:
+            answers[name] += _answers(answer, some, SUBSETS[name])
+            progress(sum(map(len, answers.values())), len(takes) * len(subsets))
     clips = [clip for found in answers.values() for clip in found]
     training = [
         row["level"]

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from assistant.batch import BatchSettings, BatchWorker
+from assistant.batch import BatchSettings, BatchWorker, TakePoses
 from assistant.progress import Progress
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ class SuiteWorker(BatchWorker):
     Args:
         keep: what else is kept of a result, called with it.
         cuts: sample id to what is coached instead of the whole row.
+        poses: as for `BatchWorker`.
     """
 
     def __init__(
@@ -89,8 +90,9 @@ class SuiteWorker(BatchWorker):
         coach: "Coach",
         keep: "Callable[[CoachResult], Any]" = lambda result: None,
         cuts: Mapping[str, Cut] | None = None,
+        poses: TakePoses | None = None,
     ) -> None:
-        super().__init__(settings, coach)
+        super().__init__(settings, coach, poses)
         self._keeps, self._cuts = keep, cuts or {}
         self._found: dict[str, tuple[str | None, Any]] = {}
         self._annotated: set[str] = set()
@@ -149,6 +151,7 @@ def coach_rows(
     seed: int = 0,
     keep: "Callable[[CoachResult], Any]" = lambda result: None,
     cuts: Mapping[str, Cut] | None = None,
+    poses: TakePoses | None = None,
     progress: Progress = lambda done, total: None,
 ) -> list[Coached]:
     """Coach rows of a dataset in batches; a clip that fails takes no other with it.
@@ -157,7 +160,7 @@ def coach_rows(
         activity: judge all as this; None finds it out.
         views: the only films that are read; None: all.
         pose_from_films: as for `BatchSettings`.
-        keep, cuts: as for `SuiteWorker`.
+        keep, cuts, poses: as for `SuiteWorker`.
     """
     settings = BatchSettings(
         dataset=str(folder.resolve()),
@@ -170,7 +173,7 @@ def coach_rows(
         views=views,
         pose_from_films=pose_from_films,
     )
-    worker = SuiteWorker(settings, coach, keep, cuts)
+    worker = SuiteWorker(settings, coach, keep, cuts, poses)
     found: list[Coached] = []
     for begin in range(0, len(rows), BATCH):
         found += worker.coached(rows[begin : begin + BATCH])
