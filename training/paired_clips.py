@@ -16,6 +16,7 @@ from functools import cache
 import numpy as np
 
 from assistant.demos.library import Library
+from assistant.errors import PoiseError
 from assistant.model.processing_poise import ModelInputs, PoiseProcessor
 from assistant.perception import Perception, turned
 from assistant.pose.alignment import best_yaw
@@ -55,7 +56,8 @@ class PairedClip:
     """A learner and one of its experts as the language model meets them.
 
     Attributes:
-        learner: name of the row; expert: of the two seconds (`eval.pairs.Stretch.name`).
+        learner: name of the row; start: second of the take at which its window begins.
+        expert: name of the expert's two seconds (`eval.pairs.Stretch.name`).
         activity: as the expert's item in the library names it; level: the learner's.
         inputs: features of the prompt, of the learner's window.
         answer: level and text of the learner's row.
@@ -67,6 +69,7 @@ class PairedClip:
     """
 
     learner: str
+    start: float
     expert: str
     activity: str
     level: int
@@ -79,17 +82,29 @@ class PairedClip:
 
     @property
     def sample_id(self) -> str:
-        """Learner and expert."""
-        return f"{self.learner}>{self.expert}"
+        """Learner, its window and the expert's."""
+        return f"{self.learner}@{self.start:.3f}>{self.expert}"
 
 
 @cache  # one run lives as long as its process
 def paired_clips(run: Run) -> list[PairedClip]:
-    """All pairs of split train whose learners are learned, by learner, region and nearness."""
+    """All pairs of split train whose learners are learned, by learner, region and nearness; once
+    those of the same two windows, which two regions may have.
+
+    Raises:
+        PoiseError: there is none.
+    """
     table = pair_table(run.recipe.language.pairs)
     told = {clip.sample_id: clip for clip in dataset_clips(run, LEARNED)}
     pairs = [pair for pair in table.every if pair.split == LEARNED]
-    kept = [pair for pair in pairs if pair.sample_id in told]
+    kept = _once([pair for pair in pairs if pair.sample_id in told])
+    if not kept:
+        raise PoiseError(
+            f"nothing to learn of the pairs of {run.recipe.language.pairs}",
+            got=f"{len(pairs)} pairs of split {LEARNED}, none whose learner is learned",
+            expected="a learner with a text, and with a film or pose that the model is given",
+            remedy="label and pair the dataset again, or set language.comments=all",
+        )
     clips = _clips(run, told, kept, expert_library(run), run.recipe.language.demonstrations)
     left_out = sorted({pair.sample_id for pair in pairs} - told.keys())
     progress = Progress("pairs")
@@ -174,18 +189,23 @@ def _shown_samples(
 def _closest_places(run: Run, clips: Sequence[PairedClip]) -> dict[str, int]:
     """Learner to the place of its closest expert among the clips."""
     table = pair_table(run.recipe.language.pairs)
-    closest = {(pair.sample_id, pair.expert.name) for pair in table.pairs}
-    found: dict[str, int] = {}
-    for place, clip in enumerate(clips):
-        if (clip.learner, clip.expert) in closest:
-            found.setdefault(clip.learner, place)
-    return found
+    closest = {(pair.sample_id, pair.learner.start, pair.expert.name) for pair in table.pairs}
+    places = enumerate(clips)
+    return {c.learner: i for i, c in places if (c.learner, c.start, c.expert) in closest}
 
 
 def paired_learners(run: Run) -> list[DatasetClip]:
     """The learned clips that have a pair."""
     paired = {clip.learner for clip in paired_clips(run)}
     return [clip for clip in dataset_clips(run, LEARNED) if clip.sample_id in paired]
+
+
+def _once(pairs: Sequence[LearnerPair]) -> list[LearnerPair]:
+    """The first pair of each learner, window and expert."""
+    found: dict[tuple[str, str, str], LearnerPair] = {}
+    for pair in pairs:
+        found.setdefault((pair.sample_id, pair.learner.name, pair.expert.name), pair)
+    return list(found.values())
 
 
 def _clips(
@@ -206,6 +226,7 @@ def _clips(
         clips.append(
             PairedClip(
                 learner=pair.sample_id,
+                start=pair.learner.start,
                 expert=pair.expert.name,
                 activity=library.items[gold].activity,
                 level=clip.level,

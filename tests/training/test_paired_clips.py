@@ -18,6 +18,7 @@ from assistant.checkpoint import Checkpoint
 from assistant.cli import main
 from assistant.dataset import SampleTable, read_samples, write_samples
 from assistant.demos.library import Library
+from assistant.errors import PoiseError
 from assistant.model.processing_poise import IGNORED
 from assistant.perception import focus_window, turned
 from assistant.pose.normalise import NormalisedPose, normalise, rotate_yaw
@@ -29,7 +30,7 @@ from data_prep.pairing.run import pair_dataset
 from eval.pairs import LearnerPair, PairTable
 from prompts.render import render_pose_codes
 from prompts.vocabulary import LEVELS, REGIONS
-from training.dataset_clips import seen
+from training.dataset_clips import DatasetClip, dataset_clips, seen
 from training.dataset_pairs import expert_library, pair_table
 from training.language_samples import TokenSample
 from training.language_stage import fits
@@ -141,7 +142,8 @@ def written(sample: TokenSample, processor: Any) -> np.ndarray:
 
 def named(pair: dict[str, Any]) -> str:
     """What the conversations of a pair are called."""
-    return f"{pair['learner']}>{pair['expert_take']}@{pair['expert_start']:.3f}"
+    learner = f"{pair['learner']}@{pair['learner_start']:.3f}"
+    return f"{learner}>{pair['expert_take']}@{pair['expert_start']:.3f}"
 
 
 def test_the_paired_expert_is_what_retrieval_and_correction_learn(
@@ -206,7 +208,7 @@ def test_a_correction_faces_as_its_learner_does(
     for pair in learned:
         expert = brought_near(table.motion(pair.expert), window(pair))
         _, codes = perception.encode_window(cut_window(expert, 0.0))
-        name = f"{pair.sample_id}>{pair.expert.name}/correction"
+        name = f"{pair.sample_id}@{pair.learner.start:.3f}>{pair.expert.name}/correction"
         assert np.array_equal(written(samples[name], processor), codes)
         turns.append(abs(np.degrees(expert.yaw - table.motion(pair.expert).yaw)))
     assert max(turns) > 10  # of the learner who turns
@@ -263,7 +265,7 @@ def test_commentary_is_learned_of_every_labelled_row_and_sees_its_own_expert(
     follow = [
         sample
         for sample in pair_samples(run_of(folder, pairs), processor, own)
-        if sample.sample_id.startswith("said_000>")
+        if sample.sample_id.startswith("said_000@")
     ]
     assert len(follow) == 4
     for sample in follow:
@@ -328,6 +330,38 @@ def test_the_library_is_of_the_paired_experts(pairs: Path, tmp_path: Path) -> No
     [terms] = pose_terms(tmp_path / "library").values()
     assert terms.startswith("unknown")
     assert not pose_terms(MINI / "library") and not pose_terms(tmp_path / "nowhere")
+
+
+def test_one_window_faulted_in_two_regions_is_learned_once(pairs: Path, tmp_path: Path) -> None:
+    rows = pq.read_table(pairs / "pairs.parquet").to_pylist()
+    again = [row | {"region": "feet"} for row in rows if row["learner"] == "said_000"]
+    assert len(again) == 2
+    # An expert that is paired with two windows of a learner is learned for each.
+    [first, other] = (row for row in rows if (row["learner"], row["expert"]) == ("both", "expert"))
+    other |= {name: first[name] for name in ("expert_start", "expert_end")}
+    folder = rewritten(pairs, tmp_path / "again", lambda pair: None)
+    pq.write_table(pa.Table.from_pylist([*rows, *again]), folder / "pairs.parquet")
+    run, processor = run_of(begun(tmp_path / "run"), folder), load_processor(MINI / "language")
+    assert len(pair_table(str(folder)).every) == len(rows) - 1 + len(again)  # without split test
+    names = [sample.sample_id for sample in pair_samples(run, processor, {})]
+    assert sorted(name for name in names if "@" in name) == sorted(
+        f"{named(row)}/{task}"
+        for row in rows
+        if row["learner"] in ("both", "said_000")
+        for task in ("retrieval", "correction")
+    )
+    assert len(names) == len(set(names))
+
+
+def test_pairs_without_a_learner_that_is_learned_are_refused(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def others(run: Run, split: str) -> list[DatasetClip]:
+        return [c for c in dataset_clips(run, split) if c.sample_id not in ("both", "said_000")]
+
+    monkeypatch.setattr("training.paired_clips.dataset_clips", others)
+    with pytest.raises(PoiseError, match="8 pairs of split train, none whose learner is learned"):
+        paired_clips(run_of(begun(tmp_path / "run"), pairs))
 
 
 def test_a_rejected_pair_is_left_out(pairs: Path, tmp_path: Path) -> None:
