@@ -12,7 +12,7 @@ from assistant.clip import PoseSequence
 from assistant.dataset import INFO_FILE, iterate_samples, read_info
 from assistant.demos.add import film_frame
 from assistant.demos.cut import around, cut_demonstrations, with_unconditional
-from assistant.demos.library import SIMULATED_LICENCE, Demonstration
+from assistant.demos.library import SIMULATED_LICENCE, Demonstration, Library
 from assistant.demos.store import DemoStore, open_library
 from assistant.demos.thumbnail import film_thumbnail, pose_thumbnail
 from assistant.errors import PoiseError
@@ -50,10 +50,13 @@ def build(
         PoiseError: nothing to show in the source, or a folder that is in use.
     """
     left_out: Counter[str] = Counter()
+    any_activity = False
     if source is not None and (source / INFO_FILE).is_file():
         items = dataset_items(coach, source, progress, left_out, levels, licence)
     else:
-        items = library_items(coach, source, progress)
+        library = coach.library if source is None else open_library(source)
+        any_activity = library.any_activity
+        items = library_items(coach, library, progress)
     kept: Counter[str] = Counter()
 
     def counted() -> Iterator[Demonstration]:
@@ -67,7 +70,8 @@ def build(
                 expected=f"clips of {' or '.join(levels)} without anything to improve",
             )
 
-    DemoStore.create(folder, coach.checkpoint.sha256(), counted())
+    encoded_by = coach.checkpoint.sha256()
+    DemoStore.create(folder, encoded_by, counted(), any_activity=any_activity)
     return {
         "library": str(folder),
         "demonstrations": kept.total(),
@@ -76,15 +80,14 @@ def build(
     }
 
 
-def library_items(
-    coach: "Coach", source: Path | None, progress: Progress
-) -> Iterator[Demonstration]:
+def library_items(coach: "Coach", library: Library, progress: Progress) -> Iterator[Demonstration]:
     """The items of a library, encoded anew unless this checkpoint has encoded them."""
-    library = coach.library if source is None else open_library(source)
     total, done = len(library), 0
-    known = isinstance(library, DemoStore) and library.encoded_by == coach.checkpoint.sha256()
+    known = library is coach.library or (
+        isinstance(library, DemoStore) and library.encoded_by == coach.checkpoint.sha256()
+    )
     for part in _parts(library.items):
-        if source is not None and not known:
+        if not known:
             part = with_unconditional(_encoded(coach, part), coach.engine, coach.config)
         for item in part:
             yield item if item.thumbnail else replace(item, thumbnail=pose_thumbnail(item))

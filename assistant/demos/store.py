@@ -65,11 +65,15 @@ class DemoStore(Library):
     Attributes:
         folder: where it lies.
         encoded_by: sha256 of the checkpoint whose codes and likelihoods it holds.
+        any_activity: as in `Library`.
     """
 
-    def __init__(self, folder: Path, table: Any, encoded_by: str) -> None:
+    def __init__(
+        self, folder: Path, table: Any, encoded_by: str, *, any_activity: bool = False
+    ) -> None:
         self.folder = folder
         self.encoded_by = encoded_by
+        self.any_activity = any_activity
         self._table = table
 
     @classmethod
@@ -79,6 +83,7 @@ class DemoStore(Library):
         encoded_by: str,
         items: Iterable[Demonstration],
         *,
+        any_activity: bool = False,
         index_from: int = INDEX_FROM,
     ) -> "DemoStore":
         """Write a new library in one commit: all of `items` (there may be none) or nothing.
@@ -99,12 +104,13 @@ class DemoStore(Library):
                 )
             shutil.rmtree(folder / FOLDER, ignore_errors=True)  # of a creation that was killed
             about = {"schema_version": SCHEMA_VERSION, "embedding": EMBEDDING}
-            schema = _schema(about | {"encoded_by": encoded_by})
+            about |= {"encoded_by": encoded_by, "any_activity": any_activity}
+            schema = _schema(about)
             with _own_faults(items) as guarded, _faults(folder, "write"):
                 table = lancedb.connect(str(folder)).create_table(
                     NAME, data=_batches(guarded, schema), schema=schema
                 )
-            store = cls(folder, table, encoded_by)
+            store = cls(folder, table, encoded_by, any_activity=any_activity)
             with _faults(folder, "write"):
                 store.tidy(index_from)
         return store
@@ -157,7 +163,9 @@ class DemoStore(Library):
                 expected=f"{SCHEMA_VERSION}, {EMBEDDING}",
                 remedy="build it again with `poise demos build`",
             )
-        return cls(folder, table, about[b"encoded_by"])
+        # Stores from before there was such a thing do not say.
+        any_activity = about.get(b"any_activity", False)
+        return cls(folder, table, about[b"encoded_by"], any_activity=any_activity)
 
     def __len__(self) -> int:
         with _faults(self.folder, "read"):

@@ -1,6 +1,7 @@
 """`poise demos` with the checkpoint that ships: its library is listed, one's own grows."""
 
 import json
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from PIL import Image
 from assistant.checkpoint import WEIGHTS_FOLDER
 from assistant.cli import CANNOT, DONE, run_command
 from assistant.demos.add import film_frame
+from assistant.demos.library import Library
 from assistant.demos.store import DemoStore
 from assistant.demos.thumbnail import pose_thumbnail
 from assistant.feedback import validate
@@ -64,6 +66,18 @@ def test_what_cannot_be_done_is_one_line(
     assert shown.out == ""
     assert said in shown.err
     assert shown.err.count("\n") == 1
+
+
+def test_a_library_of_sports_that_stage_1_does_not_know_is_ranked_when_it_is_built(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    shown = Library.load(WEIGHTS_FOLDER / "poise-mini" / "library").items[:2]
+    items = [replace(item, activity="basketball, layup") for item in shown]
+    Library(items, any_activity=True).save(tmp_path / "pairs")
+    built = tmp_path / "built"
+    told = answer(capsys, "demos", "build", str(tmp_path / "pairs"), "-o", str(built))
+    assert told["by_activity"] == {"basketball, layup": 2}
+    assert len(DemoStore.open(built).candidates(SQUAT, items[0].window)) == 2
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from assistant.demos import store as store_module
 from assistant.demos.choice import Choice
 from assistant.demos.library import Demonstration, Library
 from assistant.demos.store import FOLDER, ROWS_A_BATCH, DemoStore, is_store, open_library
@@ -74,6 +75,28 @@ def test_the_hash_tells_what_is_in_it(library: Library, store: DemoStore) -> Non
     assert store.sha256() == Library(library.items[1:]).sha256() != before
     turned = replace(library.items[1], joints=library.items[1].joints[::-1])
     assert Library([turned]).sha256() != Library([library.items[1]]).sha256()
+
+
+def test_a_store_says_whether_its_activities_are_told_apart(
+    library: Library, store: DemoStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = library.items[0].window
+    told = DemoStore.create(tmp_path / "any", "sha", library.items, any_activity=True)
+    for found in (told, open_library(tmp_path / "any")):
+        assert found.any_activity and len(found.candidates("golf_swing", window)) == len(library)
+        assert found.sha256() == Library(library.items, any_activity=True).sha256()
+    for found in (store, open_library(store.folder)):
+        assert not found.any_activity and not found.candidates("golf_swing", window)
+
+    # As stores were written before.
+    schema = store_module._schema
+    monkeypatch.setattr(
+        store_module, "_schema",
+        lambda about: schema({k: v for k, v in about.items() if k != "any_activity"}),
+    )  # fmt: skip
+    DemoStore.create(tmp_path / "old", "sha", library.items)
+    assert b"any_activity" not in DemoStore.open(tmp_path / "old")._table.schema.metadata
+    assert not DemoStore.open(tmp_path / "old").any_activity
 
 
 def test_a_name_is_given_once(library: Library, store: DemoStore) -> None:
