@@ -274,8 +274,9 @@ def _motions(language: LanguageSettings) -> Callable[[Mapping[str, Any]], Motion
 def seen(
     perception: Perception, motions: Sequence[tuple[PoseSequence, float | None]]
 ) -> list[Seen]:
-    """What the model is given of motions, as in coaching: Stage 1 of the run reads them, and names
-    for itself the activity that it knows best.
+    """What the model is given of motions, as coaching gives it of poses without films: Stage 1 of
+    the run reads them, and names for itself the activity that it knows best. Of clips with films
+    coaching lets Stage 1 read these too; here it never does.
 
     Args:
         motions: each with the second at which its window begins, None for the heaviest moment.
