@@ -132,7 +132,7 @@ def test_the_shipped_checkpoint_answers_in_the_form_or_fails(tmp_path, capsys):
     arguments = ["label", "--evaluate", str(path), "--backend", "model", "--json"]
     assert run_command("data", arguments) == 0
     result = json.loads(capsys.readouterr().out)
-    assert result["model"] == "poise-mini"
+    assert result["provenance"]["model"] == "poise-mini"
     assert 0 <= result["failures"] <= result["n"] == 2
     if result["failures"] == 2:
         assert result["micro_f1"] == 0.0
