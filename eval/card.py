@@ -4,7 +4,6 @@ poise eval card                     write docs/model_card.md anew
 poise eval card --check             fail when it differs from the stored results
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from assistant.errors import PoiseError
 from assistant.markdown import markdown
 from eval import tables
+from eval.output import stored
 
 RESULTS = Path("docs/results")
 CARD = Path("docs/model_card.md")
@@ -40,9 +40,9 @@ def render_card(results: Path = RESULTS) -> str:
     """
     import jinja2
 
-    mini, real = (_stored(results / name) for name in ("mini_test.json", "real_poses.json"))
-    chat = _stored(results / "chat_questions.json")
-    training = {"shared_machine": False, "note": ""} | _stored(results / "training.json")
+    mini, real = (stored(results / name) for name in ("mini_test.json", "real_poses.json"))
+    chat = stored(results / "chat_questions.json")
+    training = {"shared_machine": False, "note": ""} | stored(results / "training.json")
     template = jinja2.Template(
         TEMPLATE.read_text("utf-8"), undefined=jinja2.StrictUndefined, trim_blocks=True
     )
@@ -97,9 +97,3 @@ def write_card(*, check: bool, results: Path = RESULTS, card: Path = CARD) -> st
             remedy="run `poise eval card`",
         )
     return str(card)
-
-
-def _stored(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise PoiseError(f"no stored result {path}", remedy="run the suite with -o and its name")
-    return json.loads(path.read_text("utf-8"))

@@ -1,6 +1,5 @@
 """The result of `poise eval proficiency-controls` as Markdown: for stdout and for its page."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from eval import controls_published as published
 from eval.proficiency_controls import CONTROLS, FLOORS, KEYS, LADDER, LEAVE_ONE_OUT, OVERALL, Row
 from eval.sparse_skill_controls import FIGURES, VARIANTS
 from eval.sparse_skill_controls import FLOORS as SPARSE_SKILL_FLOORS
-from eval.tables import NOT_KNOWN, number, p_text
+from eval.tables import number, p_text, with_interval
 from prompts.vocabulary import LEVELS
 
 RESULT = Path("docs/results/proficiency_controls.json")
@@ -28,9 +27,7 @@ def interval(value: Mapping[str, Any] | None) -> str:
         return number(None)
     if "low" not in value:
         return number(value["value"])
-    if value["low"] is None:
-        return f"{number(value['value'])} [{NOT_KNOWN}]"
-    return f"{value['value']:.3f} [{value['low']:.2f}, {value['high']:.2f}]"
+    return with_interval(value["value"], (value["low"], value["high"]), bound_digits=2)
 
 
 def figure_table(rows: Mapping[str, Any]) -> str:
@@ -216,15 +213,3 @@ def write_page(result: Mapping[str, Any], page: Path, *, check: bool = False) ->
             remedy="run `poise eval proficiency-controls --stored`",
         )
     return str(page)
-
-
-def stored(path: Path = RESULT) -> dict[str, Any]:
-    """The stored result.
-
-    Raises:
-        PoiseError: there is none.
-    """
-    if not path.is_file():
-        raise PoiseError(f"no stored result {path}", remedy="run the suite with -o and its name")
-    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return found

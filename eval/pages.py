@@ -12,7 +12,6 @@ A whole page, or a block of one:
 Each suite renders its own blocks (`BLOCKS`).
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
@@ -21,6 +20,7 @@ from typing import Any, Final
 
 from assistant.errors import PoiseError
 from assistant.files import write_text
+from eval.output import stored
 
 # block: (stored result, or a folder of them, below docs/results; "module:function")
 BLOCKS: Final[Mapping[str, tuple[str, str]]] = {
@@ -77,7 +77,7 @@ def _whole_pages(results: Path) -> dict[str, Callable[[], str]]:
         str(bench_page.PAGE): lambda: bench_page.page(bench_page.stored(results / "benchmarks")),
         str(card.CARD): lambda: card.render_card(results),
         str(controls_report.PAGE): lambda: controls_report.render_page(
-            controls_report.stored(results / controls_report.RESULT.name)
+            stored(results / controls_report.RESULT.name)
         ),
         str(pt.PAGE): lambda: pt.page(pt.chosen(None), pt.Stored(results)),
     }
@@ -105,18 +105,18 @@ def _block(name: str, results: Path, page: Path) -> str:
         raise PoiseError(
             f"unknown block in {page}", got=repr(name), expected=", ".join(sorted(BLOCKS))
         )
-    stored, function = BLOCKS[name]
+    source, function = BLOCKS[name]
     module, _, attribute = function.partition(":")
-    result = _stored(results / stored)
+    result = _stored(results / source)
     try:
         inside = getattr(import_module(module), attribute)(result)
     except (KeyError, TypeError, AttributeError) as fault:
         raise PoiseError(
-            f"cannot read {results / stored}",
+            f"cannot read {results / source}",
             got=f"{type(fault).__name__}: {fault}",
             remedy=f"store it again by the command that {page} names",
         ) from fault
-    head = f"<!-- {name}: from docs/results/{stored} by `poise eval pages` -->"
+    head = f"<!-- {name}: from docs/results/{source} by `poise eval pages` -->"
     return f"{head}\n\n{inside.strip()}\n\n<!-- end -->"
 
 
@@ -124,9 +124,4 @@ def _stored(path: Path) -> Any:
     """The result, or of a folder the results by their names."""
     if path.is_dir():
         return {file.stem: _stored(file) for file in sorted(path.glob("*.json"))}
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as fault:
-        raise PoiseError(
-            f"no stored result {path}", got=str(fault), remedy="run the suite with -o and its name"
-        ) from fault
+    return stored(path)

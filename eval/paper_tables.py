@@ -6,7 +6,6 @@ what the papers print. A row without a stored result says what would make it, or
 
 import csv
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from assistant.errors import PoiseError
 from assistant.markdown import markdown
 from eval import reproduce
 from eval.commentaries import examples
+from eval.output import stored
 from eval.paper_rows import definitions
 from eval.published import NONE, published
 from eval.tables import NOT_KNOWN
@@ -79,14 +79,7 @@ class Stored:
 
     @staticmethod
     def _read(path: Path) -> Any:
-        if not path.is_file():
-            return None
-        try:
-            return json.loads(path.read_text("utf-8"))
-        except ValueError as fault:
-            raise PoiseError(
-                f"cannot read stored result {path}", got=str(fault), remedy="measure it again"
-            ) from fault
+        return stored(path) if path.is_file() else None
 
 
 def _child(found: Any, key: str) -> Any:

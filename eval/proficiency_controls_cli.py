@@ -34,12 +34,12 @@ def proficiency_controls(
     output: Output = None,
 ) -> None:
     """Both proficiency papers' ablations on drills, each row beside its floors."""
-    from eval.controls_report import stored as read_stored
-    from eval.controls_report import summary, write_page
+    from eval.controls_report import RESULT, summary, write_page
+    from eval.output import stored as read_stored
 
     check_writable(output)
     check_writable(page)
-    result = read_stored() if stored else _measure(settings or [], runs, part, seeds)
+    result = read_stored(RESULT) if stored else _measure(settings or [], runs, part, seeds)
     if page is not None:
         write_page(result, page)
     finish(result, as_json, output, summary(result))

@@ -20,13 +20,23 @@ def number(value: Any, digits: int = 3) -> str:
     return f"{value:.{digits}f}"
 
 
-def with_interval(value: Any, interval: Sequence[float | None] | None, digits: int = 3) -> str:
-    """`0.812 [0.77, 0.85]`, the interval where there is one, NOT_KNOWN for bounds of None."""
+def with_interval(
+    value: Any,
+    interval: Sequence[float | None] | None,
+    digits: int = 3,
+    bound_digits: int | None = None,
+) -> str:
+    """`0.812 [0.77, 0.85]`, the interval where there is one, NOT_KNOWN for bounds of None.
+
+    Args:
+        bound_digits: of the bounds; None: as of the value.
+    """
     if value is None or interval is None:
         return number(value, digits)
     if None in interval:
         return f"{number(value, digits)} [{NOT_KNOWN}]"
-    low, high = (number(bound, digits) for bound in interval)
+    shown = digits if bound_digits is None else bound_digits
+    low, high = (number(bound, shown) for bound in interval)
     return f"{number(value, digits)} [{low}, {high}]"
 
 

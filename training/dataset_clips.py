@@ -139,6 +139,7 @@ def told_rows(language: LanguageSettings, seed: int) -> dict[str, list[dict[str,
     return {s: _one_a_take(mine, seed) if one[s] else mine for s, mine in found.items()}
 
 
+@cache  # the same columns serve every split and the pairs
 def labelled_rows(language: LanguageSettings) -> dict[str, list[dict[str, Any]]]:
     """Rows with a level and a text by split, each with its place as `row`.
 
@@ -186,16 +187,30 @@ def told_samples(
 ) -> list[TokenSample]:
     """F_t of each clip, once, in its own words: every pair of a clip and a comment is one sample
     (ProfVLM section 4.1)."""
-    return [
-        token_sample(
-            processor,
-            commentary_messages(clip, clip.answer, demonstration=None),
-            clip.inputs,
-            sample_id=f"{clip.sample_id}/commentary",
-            **language.weighting,
-        )
-        for clip in clips
-    ]
+    return [told_sample(processor, clip, language) for clip in clips]
+
+
+def told_sample(
+    processor: PoiseProcessor,
+    clip: ToldClip,
+    language: LanguageSettings,
+    *,
+    demonstration: np.ndarray | None = None,
+    task: str = "commentary",
+) -> TokenSample:
+    """F_t of a clip in its own words.
+
+    Args:
+        demonstration: codes [10, M] that the prompt shows.
+        task: the second part of the sample's name.
+    """
+    return token_sample(
+        processor,
+        commentary_messages(clip, clip.answer, demonstration=demonstration),
+        clip.inputs,
+        sample_id=f"{clip.sample_id}/{task}",
+        **language.weighting,
+    )
 
 
 def told_texts(clips: Sequence[ToldClip]) -> list[str]:

@@ -8,7 +8,6 @@ simulated too.
 """
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -17,7 +16,7 @@ import numpy as np
 
 from assistant import __version__
 from assistant.evidence import SUPPORT_Z, Experts, distance_of
-from assistant.files import check_writable, write_text
+from assistant.files import check_writable
 from assistant.markdown import markdown
 from assistant.pose.kinematics import measure_repetitions
 from assistant.remark_topics import TOPICS
@@ -25,6 +24,7 @@ from data_prep.drills.faults import KNOWN
 from data_prep.drills.noise import add_pose_noise
 from data_prep.drills.records import Drill
 from data_prep.drills.simulate import simulate_many
+from training.atomic import write_json
 from training.experts import experts
 
 THRESHOLDS: Final = (1.5, 1.75, 2.0, 2.25, 2.5)
@@ -158,7 +158,7 @@ def main() -> None:
         table = experts(simulate_many(people, clips, seed, split="train", activities=KNOWN))
     result = evaluate(drills, table)
     if options.output is not None:
-        write_text(options.output, json.dumps(result, indent=1, sort_keys=True) + "\n")
+        write_json(options.output, result)
     print(summary(result))
 
 

@@ -34,18 +34,17 @@ from training.dataset_clips import (
     labelled_rows,
     read_rows,
     seen,
+    told_sample,
     told_samples,
 )
 from training.dataset_pairs import LEARNED, MEASURED, expert_library, pair_table
 from training.language_samples import (
     Pairs,
     TokenSample,
-    commentary_messages,
     correction_messages,
     ignore_label,
     retrieval_messages,
     task_samples,
-    token_sample,
 )
 from training.progress import Progress
 from training.run import Run
@@ -171,19 +170,14 @@ def _shown_samples(
     settings = run.recipe.language
     if settings.answer_form == LABEL_ONLY:
         return []
-    samples = []
-    for clip in paired_learners(run):
-        if clip.sample_id not in shown:
-            continue
-        sample = token_sample(
-            processor,
-            commentary_messages(clip, clip.answer, demonstration=shown[clip.sample_id]),
-            clip.inputs,
-            sample_id=f"{clip.sample_id}/commentary_shown",
-            **settings.weighting,
+    samples = [
+        told_sample(
+            processor, clip, settings, demonstration=shown[clip.sample_id], task="commentary_shown"
         )
-        samples.append(ignore_label(processor, sample))
-    return samples
+        for clip in paired_learners(run)
+        if clip.sample_id in shown
+    ]
+    return [ignore_label(processor, sample) for sample in samples]
 
 
 def _closest_places(run: Run, clips: Sequence[PairedClip]) -> dict[str, int]:

@@ -97,8 +97,6 @@ class Library:
             activities are not those that Stage 1 tells apart.
     """
 
-    any_activity = False
-
     def __init__(self, items: Sequence[Demonstration], *, any_activity: bool = False) -> None:
         self.items = list(items)
         self.any_activity = any_activity

@@ -176,14 +176,19 @@ class ChatAnswerer:
             levels = await self._levels(seen, item, adapter)
             level = LEVELS[int(levels.argmax())]
             written, _ = await self._commentary(seen, item, level, adapter)
-            told = format_label(level) + written
-            seen.known[name] = await self._told(clip.name, item, told, levels)
+            text = format_label(level) + written
+            seen.known[name] = await self._told(seen, item, text, levels, adapter)
         return replace(seen.known[name], name=clip.name)
 
-    async def _told(self, name: str, item: Judged, text: str, levels: np.ndarray) -> TalkClip:
-        """A clip with what was generated about it."""
+    async def _told(
+        self, seen: SeenClip, item: Judged, text: str, levels: np.ndarray, adapter: str | None
+    ) -> TalkClip:
+        """A clip with what was generated about it; its name is that of the first request."""
+        known = seen.known.get(adapter or "")
+        if known is not None and known.commentary == text:
+            return known
         record = await asyncio.to_thread(told_record, item, text, levels, self._coach.experts)
-        return TalkClip(name, item.inputs, text, record)
+        return TalkClip(item.given.clip_id, item.inputs, text, record)
 
     async def _first(
         self,
@@ -210,8 +215,12 @@ class ChatAnswerer:
 
         async def fix_first(text: str, written: int) -> str:
             """Nothing after an answer that was cut."""
-            told = await self._told("", item, text, levels)
-            return told.concluded().removeprefix(text) if written < most else ""
+            if written >= most:
+                return ""
+            told = await self._told(seen, item, text, levels, adapter)
+            if options.temperature == 0:
+                seen.known[name] = told
+            return told.concluded().removeprefix(text)
 
         return ChatAnswer(said, tokens, most, _ended(pieces, fix_first))
 

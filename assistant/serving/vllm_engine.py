@@ -127,6 +127,12 @@ def _prepare_process() -> None:
     }
     for name, value in settings.items():
         os.environ.setdefault(name, value)
+    # vLLM looks into the `vars` of everything that any loaded module holds. llvmlite, which comes
+    # with numba for our alignment, takes each unknown attribute of its library for a function,
+    # `__dict__` too, and vLLM falls over that. Functions found once stand in this table.
+    from llvmlite.binding import ffi
+
+    ffi.lib._fntab.setdefault("__dict__", {})
 
 
 class VllmEngine:

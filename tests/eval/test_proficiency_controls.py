@@ -10,7 +10,8 @@ from sklearn.metrics import f1_score, precision_score
 
 from assistant.errors import PoiseError
 from eval import sparse_skill_controls
-from eval.controls_report import PAGE, stored, verdict, write_page
+from eval.controls_report import PAGE, RESULT, verdict, write_page
+from eval.output import stored
 from eval.proficiency_controls import (
     LADDER,
     LEAVE_ONE_OUT,
@@ -143,13 +144,13 @@ def test_sparse_skill_runs_are_read_with_their_range(tmp_path: Path) -> None:
 
 
 def test_the_page_is_that_of_the_stored_results() -> None:
-    write_page(stored(), ROOT / PAGE, check=True)
+    write_page(stored(RESULT), ROOT / PAGE, check=True)
 
 
 def test_the_stored_results_are_whole_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
     proficiency_controls([], stored=True, as_json=True)
     printed = json.loads(capsys.readouterr().out)
-    assert printed == stored()
+    assert printed == stored(RESULT)
     for table, rows in (("ladder", LADDER), ("leave_one_out", LEAVE_ONE_OUT)):
         for row in rows:
             assert len(printed["look_closer"][table][row.name]["accuracy"]["by_seed"]) == 3

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numba  # noqa: F401  as our alignment does; an engine built after it once failed
 import pytest
 import torch
 from peft import PeftModel
