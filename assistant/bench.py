@@ -28,6 +28,7 @@ BENCHES: Final = {
     "generate": ("assistant.serving.bench_generate:run", "Answers about clips, by vLLM."),
     "rank": ("assistant.demos.bench_rank:run", "Demonstrations ranked after one shared prefix."),
     "chat": ("assistant.serving.bench_chat:run", "First token of a chat, new clip and known one."),
+    "load": ("assistant.serving.bench_load:run", "64 chats at once: answers, refusals, memory."),
     "startup": ("assistant.bench_startup:run", "Help and import, each in a fresh process."),
     "memory": ("assistant.bench_memory:run", "The most memory held: film, pose, chat, data set."),
     "library": ("assistant.demos.bench:run", "The nearest of 100,000 demonstrations."),

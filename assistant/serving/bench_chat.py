@@ -6,12 +6,6 @@ is new when its bytes are: a film gets another comment at its end, a pose anothe
 
 import base64
 import io
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from tempfile import TemporaryFile
-from threading import Timer
 from time import perf_counter
 from typing import Any, Final
 
@@ -21,19 +15,19 @@ from openai import OpenAI
 from assistant.bench import SHARE, Aim, compared
 from assistant.checkpoint import DEFAULT_NAME, WEIGHTS_FOLDER
 from assistant.errors import PoiseError
+from assistant.serving.own_server import ServerProcess
 
 ROUNDS: Final = 5
 AIM: Final = Aim("ratio", "at_most", 0.2)
 QUESTION: Final = "What should I fix first?"
 ACTIVITY: Final = "bodyweight_squat"
 _DEMO: Final = WEIGHTS_FOLDER / "demo" / "squat_demo"
-_START_SECONDS: Final = 300.0
 _ANSWER_SECONDS: Final = 300.0
 
 
 def run() -> dict[str, Any]:
     """Seconds to the first token: the second question (`ours`) beside the new clip (`baseline`)."""
-    with _server() as url, _client(url) as client:
+    with ServerProcess() as server, _client(server.url) as client:
         film, pose = (_measure(client, make(ROUNDS + 1)) for make in (_films, _poses))
     return {
         "measured": "a film of 7 s, its pose estimated",
@@ -111,29 +105,3 @@ def _inline(kind: str, data: bytes, name: str) -> dict[str, Any]:
 
 def _client(url: str) -> OpenAI:
     return OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=_ANSWER_SECONDS)
-
-
-@contextmanager
-def _server() -> Iterator[str]:
-    """A server of its own on a free port; its URL."""
-    command = [sys.executable, "-m", "assistant.cli", "serve", "--port", "0"]
-    with TemporaryFile("w+") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-        late = Timer(_START_SECONDS, process.kill)
-        late.start()
-        try:
-            assert process.stdout is not None
-            url = process.stdout.readline().strip()
-            if not url:
-                log.seek(0)
-                raise PoiseError("the server did not start", got=log.read()[-500:])
-            late.cancel()
-            yield url
-        finally:
-            late.cancel()
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()

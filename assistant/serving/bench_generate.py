@@ -29,7 +29,7 @@ from prompts.vocabulary import LEVELS
 
 CLIPS: Final = 16
 NEW_TOKENS: Final = 64
-ROUNDS: Final = 2  # float32 of 135M takes minutes a round on two cores
+ROUNDS: Final = 5
 BASELINES: Final = ("transformers one by one", "transformers as one batch")
 AIMS: Final = [
     Aim("ratio", "at_least", value, name) for name, value in zip(BASELINES, (4.0, 2.0), strict=True)

@@ -113,7 +113,13 @@ def device_settings(folder: Path, cache_gib: int) -> dict[str, Any]:
         # vLLM's kernels meet at a barrier after every operation, which costs more than a small
         # model's arithmetic as soon as anything else wants a core.
         torch.set_num_threads(1)
-    return {"enforce_eager": True, "kv_cache_memory_bytes": cache_gib * GIB}
+    from assistant.serving.vllm_kernels import fused_on_cpu
+
+    return {
+        "enforce_eager": True,  # compiling took over two minutes a start and gained a tenth
+        "kv_cache_memory_bytes": cache_gib * GIB,
+        **fused_on_cpu(),
+    }
 
 
 def _prepare_process() -> None:

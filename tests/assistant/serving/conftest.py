@@ -1,8 +1,6 @@
 """A real server over HTTP: uvicorn in a thread, the shipped checkpoint, one perception worker."""
 
 import struct
-import subprocess
-import sys
 import threading
 import time
 import zipfile
@@ -85,38 +83,6 @@ def running(coach: Coach, settings: ServeSettings, *, workers: bool = True) -> I
         thread.join(WAIT)
         assert not thread.is_alive()
         assert not service.store.folder.exists()
-
-
-class ServerProcess:
-    """`poise serve` as users start it."""
-
-    def __init__(self, *options: str) -> None:
-        command = [sys.executable, "-m", "assistant.cli", "serve", "--port", "0", *options]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        self.log: list[str] = []
-        threading.Thread(target=self._read_log, daemon=True).start()
-        timer = threading.Timer(START, self.process.kill)
-        timer.start()
-        self.url = self.process.stdout.readline().strip()
-        timer.cancel()
-        assert self.url.startswith("http://127.0.0.1:"), "".join(self.log)
-
-    def _read_log(self) -> None:
-        for line in self.process.stderr:
-            self.log.append(line)
-
-    def children(self) -> list[int]:
-        """Worker processes."""
-        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        numbers = [int(n) for task in tasks for n in task.read_text().split()]
-        command = {n: Path(f"/proc/{n}/cmdline").read_bytes() for n in numbers}
-        return [n for n in numbers if b"spawn_main" in command[n]]
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait(WAIT)
 
 
 @pytest.fixture(scope="session")

@@ -21,10 +21,11 @@ from assistant.demos.store import DemoStore
 from assistant.errors import PoiseError
 from assistant.feedback import validate
 from assistant.pose.read import read_pose
+from assistant.serving.own_server import ServerProcess
 from assistant.serving.run import load
 from assistant.serving.settings import ServeSettings
 
-from .conftest import DEMO, MODEL, WAIT, ServerProcess, file_part
+from .conftest import DEMO, MODEL, WAIT, file_part
 
 CLIP = DEMO / "squat_demo.npz"
 

@@ -24,6 +24,7 @@ from assistant.feedback import validate
 from assistant.perceive import perceive
 from assistant.pose.read import read_pose
 from assistant.serving.adapters import LINEARS
+from assistant.serving.load import ClipTalk, drive, learn_alone
 from assistant.serving.settings import ServeSettings
 from assistant.tasks.commentary import (
     commentary_prompt,
@@ -38,7 +39,6 @@ from prompts.parse import format_label
 from prompts.vocabulary import LEVELS
 
 from .conftest import RunningServer, about, file_part, running, wait_until
-from .load import ClipTalk, drive, learn_alone
 
 pytestmark = pytest.mark.vllm
 

@@ -1,4 +1,7 @@
-"""Drives many chats at once and checks each answer against the one that its clip got alone."""
+"""Drives many chats at once and checks each answer against the one that its clip got alone.
+
+For servers that may be asked so: `poise bench load` and the tests start their own.
+"""
 
 import asyncio
 import base64
@@ -9,15 +12,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import openai
 from openai import AsyncOpenAI, OpenAI
 
-MODEL = "poise-mini"
-QUESTIONS = ("What should I fix first?", "How do I practise that?")
-_ANSWER_SECONDS = 170.0
+from assistant.checkpoint import DEFAULT_NAME
+from assistant.errors import PoiseError
+
+QUESTIONS: Final = ("What should I fix first?", "How do I practise that?")
+_ANSWER_SECONDS: Final = 170.0
+_WATCH_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,18 @@ class ClipTalk:
 
 @dataclass
 class LoadReport:
-    """What happened to every request."""
+    """What happened to every request.
+
+    Attributes:
+        chats: how many people talked at once.
+        answered: whole answers.
+        wrong, lost: a line on each answer that another clip or turn should have got, and on each
+            question that got none.
+        rejected: refusals by status, code and whether the client was told when to come again.
+        first_text_s: seconds from a streamed question to its first text.
+        memory_mb: resident memory of the watched processes, every two seconds.
+        seconds: from the first question to the last answer.
+    """
 
     chats: int
     answered: int = 0
@@ -55,20 +72,33 @@ class LoadReport:
     memory_mb: list[float] = field(default_factory=list)
     seconds: float = 0.0
 
-    def summary(self) -> str:
-        """One line of numbers."""
-        waits = np.percentile(self.first_text_s or [0.0], [50, 95])
-        memory = [f"{m:.0f}" for m in self.memory_mb[:: max(len(self.memory_mb) // 8, 1)]]
-        return (
-            f"{self.chats} chats, {self.seconds:.0f} s: {self.answered} answered, "
-            f"{len(self.wrong)} wrong, {len(self.lost)} lost, rejected {dict(self.rejected)}; "
-            f"first text after {waits[0]:.2f} s (median), {waits[1]:.2f} s (95%); "
-            f"VmRSS of server and worker {' '.join(memory)} MB"
-        )
+    def memory_by_quarter(self) -> list[float]:
+        """Mean memory in MB of each quarter of the time, [] where it was watched too shortly."""
+        quarter = len(self.memory_mb) // 4
+        starts = range(len(self.memory_mb) - 4 * quarter, len(self.memory_mb), max(quarter, 1))
+        return [float(np.mean(self.memory_mb[i : i + quarter])) for i in starts] if quarter else []
+
+    def figures(self) -> dict[str, Any]:
+        """What happened, in numbers."""
+        median, most = np.percentile(self.first_text_s or [np.nan], [50, 95])
+        return {
+            "seconds": round(self.seconds, 1),
+            "answered": self.answered,
+            "of another clip": len(self.wrong),
+            "lost": len(self.lost),
+            "refused": sum(self.rejected.values()),
+            "reasons": ", ".join(sorted(self.rejected)) or "none",
+            "first_text_s": {"median": round(float(median), 2), "95%": round(float(most), 2)},
+            "memory_mb_by_quarter": [round(mb) for mb in self.memory_by_quarter()],
+        }
 
 
 def learn_alone(url: str, key: str, paths: Sequence[Path]) -> list[ClipTalk]:
-    """Upload the clips and ask about each, one request at a time."""
+    """Upload the clips and ask about each, one request at a time.
+
+    Args:
+        url: of the server, without `/v1`; key: one of its API keys, any where it has none.
+    """
     talks = []
     with OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=_ANSWER_SECONDS) as ask:
         for path in paths:
@@ -76,9 +106,10 @@ def learn_alone(url: str, key: str, paths: Sequence[Path]) -> list[ClipTalk]:
                 file_id = ask.files.create(file=file, purpose="user_data").id
             talk = ClipTalk(path, file_id, ())
             for turn in range(len(QUESTIONS) + 1):
-                messages = talk.messages(turn, inline=False)
-                answer = ask.chat.completions.create(model=MODEL, messages=messages)
-                talk = ClipTalk(path, file_id, (*talk.answers, answer.choices[0].message.content))
+                messages: Any = talk.messages(turn, inline=False)
+                answer = ask.chat.completions.create(model=DEFAULT_NAME, messages=messages)
+                text = answer.choices[0].message.content or ""
+                talk = ClipTalk(path, file_id, (*talk.answers, text))
             talks.append(talk)
     return talks
 
@@ -126,7 +157,7 @@ async def _turn(
     client: AsyncOpenAI, report: LoadReport, talk: ClipTalk, turn: int, number: int
 ) -> None:
     """One question, asked again while the server is busy."""
-    asked = {"model": MODEL, "messages": talk.messages(turn, inline=number % 2 == 1)}
+    asked = {"model": DEFAULT_NAME, "messages": talk.messages(turn, inline=number % 2 == 1)}
     until = monotonic() + _ANSWER_SECONDS
     while monotonic() < until:
         try:
@@ -153,7 +184,8 @@ async def _ask(
     began = monotonic()
     if not streamed:
         answer = await client.chat.completions.create(**asked)
-        assert answer.choices[0].finish_reason == "stop"
+        if answer.choices[0].finish_reason != "stop":
+            raise PoiseError("the answer was cut", got=str(answer.choices[0].finish_reason))
         return answer.choices[0].message.content
     text, finished = "", False
     async with await client.chat.completions.create(**asked, stream=True) as stream:
@@ -162,19 +194,20 @@ async def _ask(
                 report.first_text_s.append(monotonic() - began)
             text += chunk.choices[0].delta.content or ""
             finished = chunk.choices[0].finish_reason == "stop"
-    assert finished, "the stream ended before its answer"
+    if not finished:
+        raise PoiseError("the stream ended before its answer", got=repr(text[-80:]))
     return text
 
 
 async def _watch(report: LoadReport, processes: Sequence[int]) -> None:
     while processes:
         report.memory_mb.append(sum(map(memory_mb, processes)))
-        await asyncio.sleep(2.0)
+        await asyncio.sleep(_WATCH_SECONDS)
 
 
 def memory_mb(process: int) -> float:
-    """Resident memory of a process (VmRSS)."""
+    """Resident memory of a process (VmRSS, Linux)."""
     for line in Path(f"/proc/{process}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
-    raise AssertionError(f"no VmRSS of process {process}")
+    raise PoiseError("cannot read a process's memory", got=f"no VmRSS of process {process}")
