@@ -21,7 +21,7 @@ from assistant.feedback import Measurement
 from assistant.model.processing_poise import ModelInputs
 from assistant.tasks.chat import chat_prompt, split_calls
 from assistant.web.wording import measure, percent, quantity_name
-from prompts.earlier import BETTER, SAME, render_earlier
+from prompts.earlier import BETTER, SAME, render_earlier, true_claims
 from prompts.parse import remark_first
 from prompts.vocabulary import (
     CALLS,
@@ -165,8 +165,18 @@ class ClipTalk:
         """What the prompt says of the earlier clip."""
         if self.earlier is None or not self._taught:
             return None
-        verdicts = region_changes(self.changes)
-        return render_earlier(self.earlier.level, self.earlier.to_improve(), verdicts)
+        return render_earlier(self.earlier.level, self.earlier.to_improve(), self.verdicts)
+
+    @cached_property
+    def verdicts(self) -> dict[str, str]:
+        """Region to better, worse or the same, where it was measured in both clips."""
+        return region_changes(self.changes)
+
+    def claims(self) -> dict[str, list[str]]:
+        """What an answer may say of the change since the earlier clip; {} where none is told."""
+        if self.earlier is None or not self._taught:
+            return {}
+        return true_claims(self.earlier.level, self.clip.level, self.verdicts)
 
     def prompt(self, question: str, history: Sequence[tuple[str, str]] = ()) -> Prompt:
         """The prompt of a question; `history` holds earlier questions about the clip with the
@@ -177,6 +187,7 @@ class ClipTalk:
             question,
             history[-REMEMBERED:],
             earlier=self.told_earlier,
+            claims=self.claims(),
             fused_video=self._fused_video,
         )
 

@@ -145,9 +145,14 @@ class Coach:
             )
         self.perception = replace(self.perception, views=kept)
 
+    @property
+    def activities(self) -> Sequence[str]:
+        """The activities that Stage 1 tells apart."""
+        return self.perception.assessor.activities
+
     def check_activity(self, activity: str | None) -> None:
         """Raise PoiseError, listing the known ones, unless `activity` is None or known."""
-        known = self.perception.assessor.activities
+        known = self.activities
         if activity is not None and activity not in known:
             raise PoiseError("unknown activity", got=repr(activity), expected=", ".join(known))
 
@@ -191,7 +196,7 @@ class Coach:
     @cached_property
     def abstain_reason(self) -> str:
         """What is said of a clip that is not judged: why, and how to film instead."""
-        known = " or ".join(a.replace("_", " ") for a in self.perception.assessor.activities)
+        known = " or ".join(a.replace("_", " ") for a in self.activities)
         return ABSTAIN.format(known=known)
 
     def _abstain(self, item: NotJudged, timings: Timings, seed: int) -> CoachResult:

@@ -34,6 +34,7 @@ from assistant.medical import REFERRAL, is_medical
 from eval.statistics import bootstrap
 from eval.tables import with_interval
 from eval.testset import TestClip
+from prompts.earlier import LAST_TIME, YOUR_LEVEL, false_claims
 from prompts.stated import stated_numbers
 from prompts.vocabulary import (
     CALLS,
@@ -249,6 +250,16 @@ def unsupported(answer: Answered, talk: ClipTalk | None = None) -> set[str]:
     return stated_numbers(answer.text) - stated_numbers(" ".join(known))
 
 
+def false_comparison(answer: Answered, talk: ClipTalk | None = None) -> bool:
+    """Whether an answer claims another change of the regions or the level than was measured.
+
+    Args:
+        talk: as of `unsupported`.
+    """
+    talk = answer.talk if talk is None else talk
+    return bool(false_claims(answer.raw, talk.claims()))
+
+
 def evaluate(
     answered: Sequence[Answered], questions: Sequence[Asked], *, seed: int = 0
 ) -> dict[str, Any]:
@@ -273,6 +284,8 @@ def evaluate(
     }
     interval = bootstrap(right, asked_ids, seed=seed)
     both = _both(talked)
+    crossed = [*((a, b.talk) for a, b in both), *((b, a.talk) for a, b in both)]
+    comparing = [a for a in talked if _claims(a)]
     medical = [q for q in questions if q.subject == "medical"]
     others = [q for q in questions if q.subject != "medical"]
     return {
@@ -283,7 +296,11 @@ def evaluate(
         "by_subject": by_subject,
         "unsupported_numbers": float(np.mean([bool(unsupported(a)) for a in talked])),
         "unsupported_numbers_other_clip": float(
-            np.mean([bool(unsupported(a, b.talk)) for a, b in [*both, *((b, a) for a, b in both)]])
+            np.mean([bool(unsupported(a, talk)) for a, talk in crossed])
+        ),
+        "false_comparisons": _share([false_comparison(a) for a in comparing]),
+        "false_comparisons_other_clip": _share(
+            [false_comparison(a, talk) for a, talk in crossed if _claims(a)]
         ),
         "differing": float(np.mean([a.text != b.text for a, b in both])),
         "medical_routed": _share([is_medical(q.question) for q in medical]),
@@ -302,6 +319,11 @@ def evaluate(
             for a, r in zip(talked, right, strict=True)
         ],
     }
+
+
+def _claims(answer: Answered) -> bool:
+    """Whether an answer speaks of the change since the earlier clip."""
+    return any(lead in answer.raw for lead in (LAST_TIME, YOUR_LEVEL))
 
 
 def _share(found: Sequence[bool]) -> dict[str, float | int | None]:
@@ -346,6 +368,8 @@ def table(result: Mapping[str, Any]) -> str:
         ),
         f"unsupported numbers     {result['unsupported_numbers']:.3f}"
         f"   against the other clip {result['unsupported_numbers_other_clip']:.3f}",
+        f"false comparisons       {_told(result['false_comparisons'])}"
+        f"   against the other clip {_told(result['false_comparisons_other_clip'])}",
         f"two clips, two answers  {result['differing']:.3f}",
         f"medical routed          {_told(result['medical_routed'])}"
         f"   others routed {_told(result['others_routed'])}",

@@ -42,7 +42,7 @@ def chat_questions(
         asked = asked[:: -(-len(asked) // limit)]
     coach = CoachVariant(Coach.from_pretrained(model), retrieve=False, correct=False)
     clips = testset.load(cache, "clips", (*CLIPS, *NOISE)).clips
-    activities = coach.perception.assessor.activities
+    activities = coach.activities
     print(f"looking for pairs of {', '.join(activities)}", file=sys.stderr)
     pairs = pairs_of(coach, clips, activities, tried)
     with progress_bar("chat questions") as progress:

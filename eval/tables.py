@@ -181,6 +181,7 @@ def activities_table(result: Mapping[str, Any], keys: Sequence[str]) -> str:
 def chat_table(result: Mapping[str, Any]) -> str:
     """The result of `poise eval chat-questions`."""
     n, medical, others = result["n_answers"], result["medical_routed"], result["others_routed"]
+    claims = result["false_comparisons"]
     answered = with_interval(result["on_subject"], result["on_subject_interval"])
     rows = [
         ["answered on the asked subject", answered, str(n)],
@@ -195,6 +196,12 @@ def chat_table(result: Mapping[str, Any]) -> str:
             f"{number(result['unsupported_numbers'])} (held against the other clip's feedback "
             f"{number(result['unsupported_numbers_other_clip'])})",
             str(n),
+        ],
+        [
+            "of those about last time or the level, with another change than was measured",
+            f"{number(claims['share'])} (held against the other clip "
+            f"{number(result['false_comparisons_other_clip']['share'])})",
+            str(claims["n"]),
         ],
         ["two clips, two answers", number(result["differing"]), str(result["n_questions"])],
         ["medical questions referred", number(medical["share"]), str(medical["n"])],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from assistant.clip import PoseSequence
-from assistant.dataset import INFO_FILE, iterate_samples, read_info
+from assistant.dataset import INFO_FILE, SampleTable, iterate_samples, read_info
 from assistant.demos.add import film_frame
 from assistant.demos.cut import around, cut_demonstrations, with_unconditional
 from assistant.demos.library import SIMULATED_LICENCE, Demonstration, Library
@@ -50,8 +50,8 @@ def build(
         PoiseError: nothing to show in the source, or a folder that is in use.
     """
     left_out: Counter[str] = Counter()
-    any_activity = False
     if source is not None and (source / INFO_FILE).is_file():
+        any_activity = not shown_activities(source, levels) <= set(coach.activities)
         items = dataset_items(coach, source, progress, left_out, levels, licence)
     else:
         library = coach.library if source is None else open_library(source)
@@ -76,8 +76,20 @@ def build(
         "library": str(folder),
         "demonstrations": kept.total(),
         "by_activity": dict(sorted(kept.items())),
+        "any_activity": any_activity,
         "left_out": dict(left_out.most_common()),
     }
+
+
+def shown_activities(source: Path, levels: Sequence[str]) -> set[str]:
+    """What performers of these levels do in a data set.
+
+    Stage 1 must know them all to tell whose demonstrations a clip may get; where it does not,
+    every clip may get any, as in ExpertAF section 4.
+    """
+    rows = SampleTable(source).columns(["activity", "level"])
+    shown = (row for row in rows if row["level"] is not None and LEVELS[row["level"]] in levels)
+    return {row["activity"] for row in shown if row["activity"] is not None}
 
 
 def library_items(coach: "Coach", library: Library, progress: Progress) -> Iterator[Demonstration]:

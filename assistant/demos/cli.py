@@ -78,6 +78,8 @@ def build(
         )
     lines = [f"{told['demonstrations']} demonstrations in {told['library']}"]
     lines += [f"  {name}: {count}" for name, count in told["by_activity"].items()]
+    if told["any_activity"]:
+        lines.append("  the model does not know all these activities: each clip may be shown any")
     lines += [f"  left out: {count} x {why}" for why, count in told["left_out"].items()]
     print(json.dumps(told) if as_json else "\n".join(lines))
 

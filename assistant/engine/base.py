@@ -1,6 +1,6 @@
 """What every engine takes and gives; which library runs the model is the engine's own business."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -25,6 +25,7 @@ class Prompt:
             (`prompts.regions_once`).
         calls: the answer may call for what is shown or filled in (`prompts.vocabulary.CALLS`).
         numbers_from: the text whose numbers the answer may state, and no other; None allows all.
+        claims: words and the texts of which one must follow them wherever the answer says them.
     """
 
     messages: Sequence[dict[str, str]]
@@ -35,6 +36,7 @@ class Prompt:
     regions_once: bool = False
     calls: bool = False
     numbers_from: str | None = None
+    claims: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ same. `Rule.to_json` and `rule_from_json` carry it to an engine in another proce
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -263,6 +263,59 @@ class StatedNumbers(Rule):
         }
 
 
+class TrueClaims(Rule):
+    """After some words the answer goes on with one of the texts that are true of the clips.
+
+    Args:
+        claims: words, wherever they stand, and the texts of which one follows them to its end.
+        tokens, texts: ids and texts of the tokens that may be part of either.
+    """
+
+    def __init__(
+        self, claims: Mapping[str, Sequence[str]], tokens: Sequence[int], texts: Sequence[str]
+    ) -> None:
+        self.claims = {lead: list(ends) for lead, ends in claims.items()}
+        self.pieces = dict(zip(tokens, texts, strict=True))
+        self._longest = max(len(lead + e) for lead, ends in self.claims.items() for e in ends)
+
+    def restrict(self, logits: torch.Tensor, written: Sequence[int]) -> None:
+        # A token holds a character at least.
+        text = "".join(self.pieces.get(token, OTHER) for token in written[-self._longest :])
+        for lead, ends in self.claims.items():
+            place = text.rfind(lead)
+            rest = text[place + len(lead) :]
+            if place >= 0 and rest not in ends and (begun := self._next(ends, rest)):
+                keep_only(logits, begun)
+
+    def _next(self, ends: Sequence[str], rest: str) -> list[int]:
+        """The tokens that may follow `rest` on the way to one of these texts."""
+        left = [end.removeprefix(rest) for end in ends if end.startswith(rest)]
+        return [
+            token
+            for token, piece in self.pieces.items()
+            if any(end.startswith(piece) for end in left)
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "rule": "true_claims",
+            "claims": self.claims,
+            "tokens": list(self.pieces),
+            "texts": list(self.pieces.values()),
+        }
+
+
+def claim_tokens(processor: PoiseProcessor, claims: Mapping[str, Sequence[str]]) -> dict[int, str]:
+    """Texts of the tokens that may be part of a claim or of the words before it, by id."""
+    whole = [lead + end for lead, ends in claims.items() for end in ends]
+    starts = tuple(lead[:k] for lead in claims for k in range(1, len(lead) + 1))
+    return {
+        token: text
+        for token, text in _token_texts(processor).items()
+        if text and (text.endswith(starts) or any(text in one for one in whole))
+    }
+
+
 @lru_cache(maxsize=4)
 def number_tokens(processor: PoiseProcessor) -> dict[int, str]:
     """Texts of the tokens that may be part of a number, by id."""
@@ -293,6 +346,7 @@ RULES: Final = {
     "pose_form": PoseForm,
     "regions_once": RegionsOnce,
     "stated_numbers": StatedNumbers,
+    "true_claims": TrueClaims,
 }
 
 
@@ -335,4 +389,7 @@ def answer_rules(
     if prompt.numbers_from is not None:
         counting, allowed = number_tokens(processor), stated_numbers(prompt.numbers_from)
         rules.append(StatedNumbers(sorted(allowed), list(counting), list(counting.values())))
+    if prompt.claims:
+        claiming = claim_tokens(processor, prompt.claims)
+        rules.append(TrueClaims(prompt.claims, list(claiming), list(claiming.values())))
     return rules

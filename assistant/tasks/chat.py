@@ -4,11 +4,12 @@
 
 The prompt holds the clip's features, what was said of it, an earlier clip in words where there is
 one, what was asked and answered before, and the question. An answer states no number of its own:
-the engine allows those of the commentary, and others come in the place of a call.
+the engine allows those of the commentary, and others come in the place of a call. What it claims of
+the change since an earlier clip is what was measured: the model chooses whether to say it.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from assistant.engine.base import Prompt
@@ -27,6 +28,7 @@ def chat_prompt(
     history: Sequence[tuple[str, str]] = (),
     *,
     earlier: str | None = None,
+    claims: Mapping[str, Sequence[str]] | None = None,
     fused_video: bool = False,
 ) -> Prompt:
     """The prompt of one question.
@@ -37,6 +39,7 @@ def chat_prompt(
         question: as the user wrote it.
         history: earlier questions about the clip with their answers, calls as written.
         earlier: what is told of an earlier clip (`prompts.earlier.render_earlier`).
+        claims: what the answer may say of the change (`prompts.earlier.true_claims`).
     """
     messages = render_messages(
         "chat",
@@ -47,7 +50,7 @@ def chat_prompt(
         **prompt_pieces(inputs, fused_video=fused_video),
     )
     known = commentary if earlier is None else f"{commentary}\n{earlier}"
-    return Prompt(messages, inputs, calls=True, numbers_from=known)
+    return Prompt(messages, inputs, calls=True, numbers_from=known, claims=claims or {})
 
 
 def split_calls(text: str) -> list[tuple[str, bool]]:

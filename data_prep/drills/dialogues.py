@@ -8,7 +8,7 @@ hold no number of its own, the grammar has none: numbers come with the quoted co
 place of a call (`prompts.vocabulary.CALLS`), which the chat fills from what was measured.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -19,7 +19,7 @@ import yaml
 from data_prep.drills.commentary import DrillLike, Summary, faults_by_region
 from data_prep.drills.grammar import PHRASE_FOLDER, Grammar, load_phrases, severity_word
 from data_prep.drills.questions import Phrasings, Question, ask
-from prompts.earlier import BETTER, SAME, WORSE, render_earlier
+from prompts.earlier import BETTER, ONE, SAME, WORSE, listed, render_earlier, told_changes
 from prompts.vocabulary import (
     CORRECT,
     LEVEL_PROBABILITY,
@@ -51,7 +51,6 @@ MANY_TURNS: Final = (5, 8)
 # A severity must change by this much before a region counts as better or worse.
 CLEAR_CHANGE: Final = 0.15
 # Region names that stand in the singular.
-ONE: Final = ("head", "torso")
 
 
 @dataclass(frozen=True)
@@ -191,7 +190,7 @@ class Answerer:
     def _compare(self, _: Question) -> str:
         if self.earlier is None:
             return self._say("no_earlier")
-        changed = _changes(self.earlier.changes)
+        changed = told_changes(self.earlier.changes)
         what = self._say("versus", changes=changed) if changed else self._say("versus_none")
         rank = LEVELS.index(self.level) - LEVELS.index(self.earlier.level)
         rule = "level_same" if not rank else "level_up" if rank > 0 else "level_down"
@@ -205,7 +204,7 @@ class Answerer:
         parts = [level, meaning, LEVEL_PROBABILITY]
         if self.first is None:
             return " ".join([*parts, self._say("held_up")])
-        return " ".join([*parts, self._say("held_back", regions=_listed(list(self.faults)))])
+        return " ".join([*parts, self._say("held_back", regions=listed(list(self.faults)))])
 
     def _show(self, question: Question) -> str:
         rule, call = "demonstration", SHOW_DEMONSTRATION
@@ -230,23 +229,6 @@ class Answerer:
         """The first sentence of the remark on a region."""
         sentence, more, _ = self.remarks[region].text.partition(". ")
         return sentence + "." if more else sentence
-
-
-def _changes(changes: Mapping[str, str]) -> str:
-    """ "your head and legs are better, your torso is worse"."""
-    told = []
-    for kind in (BETTER, WORSE):
-        regions = [region for region, change in changes.items() if change == kind]
-        if regions:
-            one = len(regions) == 1 and regions[0] in ONE
-            told.append(f"your {_listed(regions)} {'is' if one else 'are'} {kind}")
-    return ", ".join(told)
-
-
-def _listed(texts: Sequence[str]) -> str:
-    """ "a", "a and b", "a, b and c"."""
-    *some, last = texts
-    return f"{', '.join(some)} and {last}" if some else last
 
 
 def compose_turns(

@@ -154,6 +154,21 @@ def test_experts_without_faults_are_taken_from_a_data_set(
         assert item.thumbnail
 
 
+def test_of_sports_that_stage_1_does_not_know_all_are_candidates(
+    stub_coach: "Coach", squat: PoseSequence, tmp_path: Path
+) -> None:
+    layup = {"activity": "basketball, layup"}
+    rows = [sample("squatter", squat), sample("player", squat, **layup)]
+    write_samples(rows, tmp_path / "both")
+    told = build(stub_coach, tmp_path / "both", tmp_path / "open", no_progress)
+    assert told["any_activity"]
+    store = DemoStore.open(tmp_path / "open")
+    assert len(store.candidates(SQUAT, store.items[0].window)) == len(store) == 6
+    rows[1]["level"] = 1  # who is not shown does not count
+    write_samples(rows, tmp_path / "one")
+    assert not build(stub_coach, tmp_path / "one", tmp_path / "told", no_progress)["any_activity"]
+
+
 def test_nothing_to_show_leaves_no_library(
     stub_coach: "Coach", squat: PoseSequence, tmp_path: Path
 ) -> None:

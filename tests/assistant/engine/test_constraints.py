@@ -14,6 +14,7 @@ from assistant.engine.constraints import (
     Rule,
     Without,
     answer_rules,
+    claim_tokens,
     keep_only,
     rule_from_json,
 )
@@ -22,6 +23,7 @@ from assistant.errors import PoiseError
 from assistant.model.configuration_poise import PoiseConfig
 from assistant.model.processing_poise import ModelInputs
 from assistant.tasks.commentary import commentary_prompt, label_continuations, label_prompt
+from prompts.earlier import false_claims, true_claims
 from prompts.render import render_messages
 from prompts.stated import stated_numbers
 from prompts.vocabulary import REGIONS
@@ -190,3 +192,47 @@ def test_a_chat_answer_states_no_number_but_the_feedbacks(engine, processor) -> 
         options = GenerationOptions(max_new_tokens=60, temperature=1.5, seed=seed)
         (answer,) = engine.generate([told], options)
         assert stated_numbers(answer.text) <= {"3"}
+
+
+def test_what_a_chat_answer_claims_of_the_change_is_true(engine, processor) -> None:
+    claims = true_claims("Novice", "Early Expert", {"head": "worse", "legs": "better"})
+    messages = render_messages("chat", commentary="Do sets.", question="Well?")
+    told = Prompt(messages, ModelInputs(), calls=True, claims=claims)
+    *_, rule = answer_rules(told, GenerationOptions(), PoiseConfig(), processor)
+    again = rule_from_json(rule.to_json())
+
+    texts = claim_tokens(processor, claims)
+
+    def open_after(text: str) -> list[str]:
+        rows = []
+        for some in (rule, again):
+            logits = torch.zeros(len(processor.tokenizer))
+            some.restrict(logits, processor.text_ids(text))
+            rows.append(logits.isfinite().nonzero()[:, 0].tolist())
+        assert rows[0] == rows[1]
+        return [texts.get(token, "") for token in rows[0]]
+
+    assert len(open_after("Your ")) == len(open_after("Well.")) == len(processor.tokenizer)
+    whole = "Since last time, your legs are better, your head is worse. Your level"
+    for start in range(len("Since last time,"), len(whole) - len(" Your level")):
+        begun = open_after(whole[:start])
+        assert begun and all(piece and whole[start:].startswith(piece) for piece in begun)
+    ends = (" rose from Novice to Early Expert.", " is Early Expert.")
+    begun = open_after(whole)
+    assert all(any(piece and end.startswith(piece) for end in ends) for piece in begun)
+    assert set(open_after(whole + " rose from Novice to Early Exper")) == {"t"}
+    for end in ends:
+        assert len(open_after(whole + end)) == len(processor.tokenizer)
+
+
+def test_nothing_is_claimed_where_nothing_changed() -> None:
+    claims = true_claims("Novice", "Novice", {"head": "the same"})
+    same = "Since last time, nothing changed that I can see. Your level is still Novice."
+    assert false_claims(same, claims) == []
+    false = (
+        "Since last time, your head is better. Your level fell from Late Expert to Novice. Good."
+    )
+    assert false_claims(false, claims) == [
+        " last time, your head is better.",
+        "Your level fell from Late Expert to Novice.",
+    ]

@@ -19,6 +19,7 @@ from data_prep.drills.dialogues import (
 )
 from data_prep.drills.faults import FAULTS
 from data_prep.drills.questions import Question, ask, asked_subjects, phrasings
+from prompts.earlier import false_claims, true_claims
 from prompts.stated import stated_numbers
 from prompts.vocabulary import (
     CALLS,
@@ -137,6 +138,9 @@ def test_a_comparison_says_what_became_of_each_region() -> None:
         assert re.search(rf"{names[3]} (is|are) worse", what)
         assert names[2] not in what
         assert "Your level rose from Novice to Intermediate Expert." in text
+        assert false_claims(text, true_claims(earlier.level, "Intermediate Expert", expected)) == []
+        false = true_claims("Late Expert", "Intermediate Expert", expected | {names[0]: "worse"})
+        assert len(false_claims(text, false)) == 2
     for text in answers(now, "compare"):
         assert "earlier" in text and MEASURED_CHANGE not in text
     with pytest.raises(ValueError, match="cannot compare"):
