@@ -21,7 +21,8 @@ from assistant.feedback import Measurement
 from assistant.model.processing_poise import ModelInputs
 from assistant.tasks.chat import chat_prompt, split_calls
 from assistant.web.wording import measure, percent, quantity_name
-from prompts.earlier import BETTER, SAME, render_earlier, true_claims
+from prompts.claims import true_claims
+from prompts.earlier import BETTER, SAME, render_earlier
 from prompts.parse import remark_first
 from prompts.vocabulary import (
     CALLS,
@@ -173,10 +174,11 @@ class ClipTalk:
         return region_changes(self.changes)
 
     def claims(self) -> dict[str, list[str]]:
-        """What an answer may say of the change since the earlier clip; {} where none is told."""
-        if self.earlier is None or not self._taught:
-            return {}
-        return true_claims(self.earlier.level, self.clip.level, self.verdicts)
+        """What an answer may claim of the clip, and of the change since the earlier one."""
+        clip, earlier = self.clip, self.earlier if self._taught else None
+        if earlier is None:
+            return true_claims(clip.level, clip.to_improve())
+        return true_claims(clip.level, clip.to_improve(), earlier.level, self.verdicts)
 
     def prompt(self, question: str, history: Sequence[tuple[str, str]] = ()) -> Prompt:
         """The prompt of a question; `history` holds earlier questions about the clip with the

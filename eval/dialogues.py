@@ -34,7 +34,7 @@ from assistant.medical import REFERRAL, is_medical
 from eval.statistics import bootstrap
 from eval.tables import with_interval
 from eval.testset import TestClip
-from prompts.earlier import LAST_TIME, YOUR_LEVEL, false_claims
+from prompts.claims import false_claims
 from prompts.stated import stated_numbers
 from prompts.vocabulary import (
     CALLS,
@@ -250,8 +250,8 @@ def unsupported(answer: Answered, talk: ClipTalk | None = None) -> set[str]:
     return stated_numbers(answer.text) - stated_numbers(" ".join(known))
 
 
-def false_comparison(answer: Answered, talk: ClipTalk | None = None) -> bool:
-    """Whether an answer claims another change of the regions or the level than was measured.
+def claims_falsely(answer: Answered, talk: ClipTalk | None = None) -> bool:
+    """Whether an answer claims what is not true of its clips (`prompts.claims`).
 
     Args:
         talk: as of `unsupported`.
@@ -285,7 +285,7 @@ def evaluate(
     interval = bootstrap(right, asked_ids, seed=seed)
     both = _both(talked)
     crossed = [*((a, b.talk) for a, b in both), *((b, a.talk) for a, b in both)]
-    comparing = [a for a in talked if _claims(a)]
+    claiming = [a for a in talked if _claims(a)]
     medical = [q for q in questions if q.subject == "medical"]
     others = [q for q in questions if q.subject != "medical"]
     return {
@@ -298,9 +298,9 @@ def evaluate(
         "unsupported_numbers_other_clip": float(
             np.mean([bool(unsupported(a, talk)) for a, talk in crossed])
         ),
-        "false_comparisons": _share([false_comparison(a) for a in comparing]),
-        "false_comparisons_other_clip": _share(
-            [false_comparison(a, talk) for a, talk in crossed if _claims(a)]
+        "false_claims": _share([claims_falsely(a) for a in claiming]),
+        "false_claims_other_clip": _share(
+            [claims_falsely(a, talk) for a, talk in crossed if _claims(a)]
         ),
         "differing": float(np.mean([a.text != b.text for a, b in both])),
         "medical_routed": _share([is_medical(q.question) for q in medical]),
@@ -322,8 +322,8 @@ def evaluate(
 
 
 def _claims(answer: Answered) -> bool:
-    """Whether an answer speaks of the change since the earlier clip."""
-    return any(lead in answer.raw for lead in (LAST_TIME, YOUR_LEVEL))
+    """Whether an answer makes a claim that can be checked."""
+    return any(lead in answer.raw for lead in answer.talk.claims())
 
 
 def _share(found: Sequence[bool]) -> dict[str, float | int | None]:
@@ -368,8 +368,8 @@ def table(result: Mapping[str, Any]) -> str:
         ),
         f"unsupported numbers     {result['unsupported_numbers']:.3f}"
         f"   against the other clip {result['unsupported_numbers_other_clip']:.3f}",
-        f"false comparisons       {_told(result['false_comparisons'])}"
-        f"   against the other clip {_told(result['false_comparisons_other_clip'])}",
+        f"false claims            {_told(result['false_claims'])}"
+        f"   against the other clip {_told(result['false_claims_other_clip'])}",
         f"two clips, two answers  {result['differing']:.3f}",
         f"medical routed          {_told(result['medical_routed'])}"
         f"   others routed {_told(result['others_routed'])}",

@@ -181,7 +181,7 @@ def activities_table(result: Mapping[str, Any], keys: Sequence[str]) -> str:
 def chat_table(result: Mapping[str, Any]) -> str:
     """The result of `poise eval chat-questions`."""
     n, medical, others = result["n_answers"], result["medical_routed"], result["others_routed"]
-    claims = result["false_comparisons"]
+    claims = result["false_claims"]
     answered = with_interval(result["on_subject"], result["on_subject_interval"])
     rows = [
         ["answered on the asked subject", answered, str(n)],
@@ -198,9 +198,9 @@ def chat_table(result: Mapping[str, Any]) -> str:
             str(n),
         ],
         [
-            "of those about last time or the level, with another change than was measured",
+            "of those with a claim about last time or the level, with a false one",
             f"{number(claims['share'])} (held against the other clip "
-            f"{number(result['false_comparisons_other_clip']['share'])})",
+            f"{number(result['false_claims_other_clip']['share'])})",
             str(claims["n"]),
         ],
         ["two clips, two answers", number(result["differing"]), str(result["n_questions"])],

@@ -4,8 +4,8 @@
 
 The prompt holds the clip's features, what was said of it, an earlier clip in words where there is
 one, what was asked and answered before, and the question. An answer states no number of its own:
-the engine allows those of the commentary, and others come in the place of a call. What it claims of
-the change since an earlier clip is what was measured: the model chooses whether to say it.
+the engine allows those of the commentary, and others come in the place of a call. What it claims
+of the level and of the change since an earlier clip is true: the model chooses whether to say it.
 """
 
 import re
@@ -39,7 +39,7 @@ def chat_prompt(
         question: as the user wrote it.
         history: earlier questions about the clip with their answers, calls as written.
         earlier: what is told of an earlier clip (`prompts.earlier.render_earlier`).
-        claims: what the answer may say of the change (`prompts.earlier.true_claims`).
+        claims: what the answer may claim of the clip and the change (`prompts.claims`).
     """
     messages = render_messages(
         "chat",

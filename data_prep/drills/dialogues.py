@@ -19,7 +19,8 @@ import yaml
 from data_prep.drills.commentary import DrillLike, Summary, faults_by_region
 from data_prep.drills.grammar import PHRASE_FOLDER, Grammar, load_phrases, severity_word
 from data_prep.drills.questions import Phrasings, Question, ask
-from prompts.earlier import BETTER, ONE, SAME, WORSE, listed, render_earlier, told_changes
+from prompts.claims import ONE, listed, told_changes
+from prompts.earlier import BETTER, SAME, WORSE, render_earlier
 from prompts.vocabulary import (
     CORRECT,
     LEVEL_PROBABILITY,

@@ -23,7 +23,7 @@ from assistant.errors import PoiseError
 from assistant.model.configuration_poise import PoiseConfig
 from assistant.model.processing_poise import ModelInputs
 from assistant.tasks.commentary import commentary_prompt, label_continuations, label_prompt
-from prompts.earlier import false_claims, true_claims
+from prompts.claims import false_claims, true_claims
 from prompts.render import render_messages
 from prompts.stated import stated_numbers
 from prompts.vocabulary import REGIONS
@@ -195,7 +195,7 @@ def test_a_chat_answer_states_no_number_but_the_feedbacks(engine, processor) -> 
 
 
 def test_what_a_chat_answer_claims_of_the_change_is_true(engine, processor) -> None:
-    claims = true_claims("Novice", "Early Expert", {"head": "worse", "legs": "better"})
+    claims = true_claims("Early Expert", [], "Novice", {"head": "worse", "legs": "better"})
     messages = render_messages("chat", commentary="Do sets.", question="Well?")
     told = Prompt(messages, ModelInputs(), calls=True, claims=claims)
     *_, rule = answer_rules(told, GenerationOptions(), PoiseConfig(), processor)
@@ -226,13 +226,15 @@ def test_what_a_chat_answer_claims_of_the_change_is_true(engine, processor) -> N
 
 
 def test_nothing_is_claimed_where_nothing_changed() -> None:
-    claims = true_claims("Novice", "Novice", {"head": "the same"})
+    claims = true_claims("Novice", ["legs", "head"], "Novice", {"head": "the same"})
     same = "Since last time, nothing changed that I can see. Your level is still Novice."
+    assert false_claims("What holds you back: legs and head. Well.", claims) == []
+    assert false_claims("What holds you back: legs.", claims) == ["What holds you back: legs."]
     assert false_claims(same, claims) == []
     false = (
         "Since last time, your head is better. Your level fell from Late Expert to Novice. Good."
     )
-    assert false_claims(false, claims) == [
+    assert set(false_claims(false, claims)) == {
         " last time, your head is better.",
         "Your level fell from Late Expert to Novice.",
-    ]
+    }

@@ -19,7 +19,7 @@ from data_prep.drills.dialogues import (
 )
 from data_prep.drills.faults import FAULTS
 from data_prep.drills.questions import Question, ask, asked_subjects, phrasings
-from prompts.earlier import false_claims, true_claims
+from prompts.claims import false_claims, true_claims
 from prompts.stated import stated_numbers
 from prompts.vocabulary import (
     CALLS,
@@ -138,8 +138,9 @@ def test_a_comparison_says_what_became_of_each_region() -> None:
         assert re.search(rf"{names[3]} (is|are) worse", what)
         assert names[2] not in what
         assert "Your level rose from Novice to Intermediate Expert." in text
-        assert false_claims(text, true_claims(earlier.level, "Intermediate Expert", expected)) == []
-        false = true_claims("Late Expert", "Intermediate Expert", expected | {names[0]: "worse"})
+        level, left = "Intermediate Expert", [names[2], names[3]]
+        assert false_claims(text, true_claims(level, left, "Novice", expected)) == []
+        false = true_claims(level, left, "Late Expert", expected | {names[0]: "worse"})
         assert len(false_claims(text, false)) == 2
     for text in answers(now, "compare"):
         assert "earlier" in text and MEASURED_CHANGE not in text
@@ -154,7 +155,9 @@ def test_levels_calls_drills_and_readiness() -> None:
         assert clip.level is not None
         for text in answers(clip, "explain_level"):
             assert f"{LEVELS[clip.level]}" in text and LEVEL_PROBABILITY in text
-            assert all(region in text for region in faults_by_region(clip))
+            regions = list(faults_by_region(clip))
+            assert all(region in text for region in regions)
+            assert false_claims(text, true_claims(LEVELS[clip.level], regions)) == []
     assert all(SHOW_DEMONSTRATION in text for text in answers(bad, "show_me"))
     assert all(SHOW_CORRECTION in text for text in answers(bad, "show_me", correction=True))
     for seed, text in enumerate(answers(bad, "drill")):
