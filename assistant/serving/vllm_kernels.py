@@ -12,16 +12,21 @@ from torch import Tensor
 from vllm import ir
 from vllm.model_executor.custom_op import CustomOp, op_registry_oot
 from vllm.model_executor.layers.activation import SiluAndMul
+from vllm.platforms import current_platform
 
 PROVIDER: Final = "poise_cpu"
+KERNELS: Final = ("rms_norm", "fused_add_rms_norm", "silu_and_mul")
 
 
 def fused_on_cpu() -> dict[str, Any]:
     """Register the kernels; may be called again.
 
     Returns:
-        engine arguments that put them first.
+        engine arguments that put them first; none where this build of vLLM lacks a kernel.
     """
+    current_platform.import_kernels()
+    if not all(hasattr(torch.ops._C, name) for name in KERNELS):
+        return {}
     norm, after_sum = ir.ops.rms_norm, ir.ops.fused_add_rms_norm
     if PROVIDER not in norm.impls:
         norm.register_impl(PROVIDER, supports_args=_norm_fits)(_rms_norm)

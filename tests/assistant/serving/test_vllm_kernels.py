@@ -9,11 +9,9 @@ pytestmark = pytest.mark.vllm
 @pytest.mark.parametrize("shape", [(1, 64), (17, 96), (5, 3, 32)])
 def test_the_kernels_agree_with_the_plain_operations(shape: tuple[int, ...]) -> None:
     from vllm import ir
-    from vllm.platforms import current_platform
 
     from assistant.serving.vllm_kernels import PROVIDER, FusedSiluAndMul, fused_on_cpu
 
-    current_platform.import_kernels()
     chosen = fused_on_cpu()["ir_op_priority"]
     assert fused_on_cpu()["ir_op_priority"] == chosen  # again, as a second engine does
     torch.manual_seed(0)
@@ -35,11 +33,9 @@ def test_the_kernels_agree_with_the_plain_operations(shape: tuple[int, ...]) -> 
 
 def test_rows_of_a_slice_are_normed_apart() -> None:
     from vllm import ir
-    from vllm.platforms import current_platform
 
     from assistant.serving.vllm_kernels import PROVIDER, fused_on_cpu
 
-    current_platform.import_kernels()
     fused_on_cpu()
     x = torch.randn(6, 64)[:, 16:48]  # as queries are cut from one projection
     impls = ir.ops.rms_norm.impls
