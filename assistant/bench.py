@@ -10,10 +10,12 @@ work on the machine changes every time but hardly their ratio. `bench_cli` is th
 import os
 import platform
 import statistics
+import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from time import perf_counter
 from typing import Any, Final, Literal
 
@@ -163,6 +165,16 @@ def in_turns(
         for work, values in zip(works, found, strict=True):
             values.append(measure(work))
     return found
+
+
+def drills_set(folder: Path, *, performers: int, clips: int, seed: int = 0) -> Path:
+    """A data set of simulated drills, `clips` of each performer; its folder."""
+    sizes = f"--performers {performers} --clips {clips} --seed {seed}".split()
+    command = ["data", "drills", *sizes, "--workers", "1", "-o", str(folder)]
+    subprocess.run(
+        [sys.executable, "-m", "assistant.cli", *command], stdout=subprocess.DEVNULL, check=True
+    )
+    return folder
 
 
 def spread(values: Sequence[float], digits: int = 4) -> dict[str, float]:

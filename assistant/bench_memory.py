@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from assistant.bench import compared, in_turns
+from assistant.bench import compared, drills_set, in_turns
 from assistant.checkpoint import WEIGHTS_FOLDER
 from assistant.errors import PoiseError
 
@@ -52,7 +52,10 @@ def run() -> dict[str, Any]:
         raise PoiseError("cannot measure memory here", got="no /proc", expected="Linux")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        film, data = _film(folder / "film.mp4"), _clips(folder / "set")
+        film, data = (
+            _film(folder / "film.mp4"),
+            drills_set(folder / "set", performers=PERFORMERS, clips=CLIPS_EACH),
+        )
         pose = str(_DEMO.with_suffix(".npz"))
         chat = ["chat", pose, "--store", str(folder / "chat.sqlite")]
         numbers = count()
@@ -132,14 +135,3 @@ def _film(path: Path) -> Path:
     chosen: np.ndarray = np.arange(round(FILM_SECONDS * fps)) % len(pictures)
     write_video(path, pictures[chosen].repeat(ENLARGED, 1).repeat(ENLARGED, 2), fps)
     return path
-
-
-def _clips(folder: Path) -> Path:
-    """A data set of simulated drills."""
-    command = f"data drills --performers {PERFORMERS} --clips {CLIPS_EACH} --workers 1 -o".split()
-    subprocess.run(
-        [sys.executable, "-m", "assistant.cli", *command, str(folder)],
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
-    return folder

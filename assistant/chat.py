@@ -173,6 +173,7 @@ class ClipTalk:
         """Region to better, worse or the same, where it was measured in both clips."""
         return region_changes(self.changes)
 
+    @cached_property
     def claims(self) -> dict[str, list[str]]:
         """What an answer may claim of the clip, and of the change since the earlier one."""
         clip, earlier = self.clip, self.earlier if self._taught else None
@@ -189,7 +190,7 @@ class ClipTalk:
             question,
             history[-REMEMBERED:],
             earlier=self.told_earlier,
-            claims=self.claims(),
+            claims=self.claims,
             fused_video=self._fused_video,
         )
 

@@ -257,7 +257,7 @@ def claims_falsely(answer: Answered, talk: ClipTalk | None = None) -> bool:
         talk: as of `unsupported`.
     """
     talk = answer.talk if talk is None else talk
-    return bool(false_claims(answer.raw, talk.claims()))
+    return bool(false_claims(answer.raw, talk.claims))
 
 
 def evaluate(
@@ -323,7 +323,7 @@ def evaluate(
 
 def _claims(answer: Answered) -> bool:
     """Whether an answer makes a claim that can be checked."""
-    return any(lead in answer.raw for lead in answer.talk.claims())
+    return any(lead in answer.raw for lead in answer.talk.claims)
 
 
 def _share(found: Sequence[bool]) -> dict[str, float | int | None]:

@@ -1,8 +1,8 @@
 """What a chat answer claims of a clip and of the change since an earlier one, and what is true.
 
-The phrases are those of the dialogues to learn from (`data_prep/drills/phrases/chat/answers.yaml`;
-a test holds both together). An engine lets an answer go on after the words of a claim with what is
-true only (`assistant.engine.constraints.TrueClaims`).
+The dialogues to learn from say the same (`data_prep.drills.dialogues`; a test holds both together).
+An engine lets an answer go on after the words of a claim with what is true only
+(`assistant.engine.constraints.TrueClaims`).
 """
 
 import re
@@ -14,7 +14,7 @@ from prompts.vocabulary import LEVELS
 
 NOTHING: Final = "nothing that I can see"
 UNCHANGED: Final = "nothing changed that I can see"
-# Regions of which one says "is".
+# Region names that stand in the singular.
 ONE: Final = ("head", "torso")
 # The words after which an answer claims something: of the change of the regions, of the level, and
 # of what the level comes from.

@@ -307,8 +307,13 @@ class TrueClaims(Rule):
 
 def claim_tokens(processor: PoiseProcessor, claims: Mapping[str, Sequence[str]]) -> dict[int, str]:
     """Texts of the tokens that may be part of a claim or of the words before it, by id."""
-    whole = [lead + end for lead, ends in claims.items() for end in ends]
-    starts = tuple(lead[:k] for lead in claims for k in range(1, len(lead) + 1))
+    return _claim_tokens(processor, tuple((lead, *ends) for lead, ends in claims.items()))
+
+
+@lru_cache(maxsize=64)  # every question about a clip has the same claims
+def _claim_tokens(processor: PoiseProcessor, claims: tuple[tuple[str, ...], ...]) -> dict[int, str]:
+    whole = [lead + end for lead, *ends in claims for end in ends]
+    starts = tuple(lead[:k] for lead, *_ in claims for k in range(1, len(lead) + 1))
     return {
         token: text
         for token, text in _token_texts(processor).items()

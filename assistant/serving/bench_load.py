@@ -7,13 +7,11 @@ refusals are seen too.
 
 import asyncio
 import importlib.util
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-from assistant.bench import BY_RATE, compared
+from assistant.bench import BY_RATE, compared, drills_set
 from assistant.dataset import SampleTable
 from assistant.pose.read import write_pose
 from assistant.serving.load import LoadReport, drive, learn_alone
@@ -44,13 +42,8 @@ def run() -> dict[str, Any]:
 
 def clip_files(folder: Path) -> list[Path]:
     """Simulated takes of different drills, levels and performers, as pose files."""
-    drawn = f"data drills --performers {CLIPS} --clips 1 --seed 7 --workers 1 -o".split()
-    subprocess.run(
-        [sys.executable, "-m", "assistant.cli", *drawn, str(folder / "set")],
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
-    data, paths = SampleTable(folder / "set"), []
+    data = SampleTable(drills_set(folder / "set", performers=CLIPS, clips=1, seed=7))
+    paths = []
     for row in range(CLIPS):
         pose = data.pose(row)
         assert pose is not None, "every drill has a pose"

@@ -19,7 +19,7 @@ import yaml
 from data_prep.drills.commentary import DrillLike, Summary, faults_by_region
 from data_prep.drills.grammar import PHRASE_FOLDER, Grammar, load_phrases, severity_word
 from data_prep.drills.questions import Phrasings, Question, ask
-from prompts.claims import ONE, listed, told_changes
+from prompts.claims import ONE, YOUR_LEVEL, listed, told_changes, told_level
 from prompts.earlier import BETTER, SAME, WORSE, render_earlier
 from prompts.vocabulary import (
     CORRECT,
@@ -51,7 +51,6 @@ FEW_TURNS: Final = (2, 4)
 MANY_TURNS: Final = (5, 8)
 # A severity must change by this much before a region counts as better or worse.
 CLEAR_CHANGE: Final = 0.15
-# Region names that stand in the singular.
 
 
 @dataclass(frozen=True)
@@ -193,9 +192,7 @@ class Answerer:
             return self._say("no_earlier")
         changed = told_changes(self.earlier.changes)
         what = self._say("versus", changes=changed) if changed else self._say("versus_none")
-        rank = LEVELS.index(self.level) - LEVELS.index(self.earlier.level)
-        rule = "level_same" if not rank else "level_up" if rank > 0 else "level_down"
-        level = self._say(rule, level=self.level, before=self.earlier.level)
+        level = f"{YOUR_LEVEL} {told_level(self.earlier.level, self.level)}."
         left = self._say("all_fixed") if self.first is None else self._say("still", self.first)
         return f"{what} {MEASURED_CHANGE} {level} {left}"
 

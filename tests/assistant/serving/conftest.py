@@ -19,6 +19,7 @@ from assistant.checkpoint import WEIGHTS_FOLDER
 from assistant.coach import Coach
 from assistant.pose.read import write_pose
 from assistant.serving.metrics import Metrics
+from assistant.serving.own_server import START_SECONDS
 from assistant.serving.perception_pool import PerceptionPool
 from assistant.serving.run import listen, server_of
 from assistant.serving.service import Service
@@ -30,8 +31,6 @@ DEMO = WEIGHTS_FOLDER / "demo"
 MODEL = "poise-mini"
 WAIT = 180.0
 """Seconds that any wait of a test may take."""
-START = 500.0
-"""Seconds until a server must be ready: two processes load torch on a machine with other work."""
 
 
 @dataclass
@@ -69,7 +68,9 @@ def running(coach: Coach, settings: ServeSettings, *, workers: bool = True) -> I
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
     try:
-        wait_until(lambda: server.started or not thread.is_alive(), "start of the server", START)
+        wait_until(
+            lambda: server.started or not thread.is_alive(), "start of the server", START_SECONDS
+        )
         assert server.started
         url = f"http://127.0.0.1:{bound.getsockname()[1]}"
         key = settings.api_keys[0] if settings.api_keys else "none"
