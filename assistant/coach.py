@@ -45,7 +45,12 @@ from assistant.tasks.commentary import (
     label_prompt,
     level_probabilities,
 )
-from assistant.tasks.correction import SMOOTHING_FRAMES, correction_prompt, smooth_correction
+from assistant.tasks.correction import (
+    SMOOTHING_FRAMES,
+    correction_prompt,
+    join_estimate,
+    smooth_correction,
+)
 from assistant.tasks.retrieval import retrieval_prompt
 from assistant.timing import Timings
 from prompts.hashing import prompt_sha256
@@ -275,8 +280,8 @@ class Coach:
     def correct(
         self, judged: Sequence[Judged], texts: Sequence[str], seed: int
     ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Corrected window frames [10, 17, 3], smoothed in time, and the same as decoded; both with
-        the learner's bone lengths."""
+        """Corrected window frames [10, 17, 3], smoothed in time and joined with perception's
+        estimate, and those that the codes alone say; both with the learner's bone lengths."""
         import torch
 
         prompts = [
@@ -292,6 +297,8 @@ class Coach:
                 learner = tokenizer.decode_codes(torch.from_numpy(item.codes)).numpy()
             own = bone_lengths(item.pose.joints)
             smooth = smooth_correction(joints, item.window.joints, learner, SMOOTHING_FRAMES)
+            if item.estimate is not None:
+                smooth = join_estimate(smooth, item.estimate.joints)
             frames.append((restore_bone_lengths(smooth, own), restore_bone_lengths(joints, own)))
         return frames
 

@@ -70,8 +70,8 @@ class CoachResult:
         window: seconds of the correction window.
         learner, demonstration, correction: two-second sequences centred on the pelvis, the same
             window of each, for display; None when not judged.
-        frames: the learner's ten window frames; corrected: [10, 17, 3]; decoded: the same before it
-            was smoothed in time.
+        frames: the learner's ten window frames; corrected: [10, 17, 3]; decoded: as the codes alone
+            say; estimate: as perception alone says, or None.
         ranked: all demonstrations of the activity, best first.
     """
 
@@ -84,12 +84,18 @@ class CoachResult:
     frames: WindowFrames | None = field(default=None, repr=False)
     corrected: np.ndarray | None = field(default=None, repr=False)
     decoded: np.ndarray | None = field(default=None, repr=False)
+    estimate: np.ndarray | None = field(default=None, repr=False)
     ranked: tuple[Ranked, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What is known of one judged clip on its way down."""
+    """What is known of one judged clip on its way down.
+
+    Attributes:
+        window: the learner's frames; codes: theirs, [10, M]; estimate: the window as perception
+            alone would correct it, or None.
+    """
 
     given: CoachInput
     pose: NormalisedPose
@@ -97,6 +103,7 @@ class Judged:
     measurements: list[Measurement]
     window: WindowFrames
     codes: np.ndarray
+    estimate: WindowFrames | None
     inputs: ModelInputs
     video_views: tuple[str, ...]
 
@@ -117,7 +124,7 @@ class Answer:
     Attributes:
         levels: [4] probabilities.
         text: label and commentary as generated.
-        corrected: [10, 17, 3] window frames; decoded: the same before smoothing.
+        corrected: [10, 17, 3] window frames; decoded: as the codes alone say.
         ranked: demonstrations of the activity, best first.
         unsuitable: why none of them is shown, or None.
         form: one of `prompts.parse.ANSWER_FORMS`, in which the text is written.
@@ -192,6 +199,7 @@ def judged_result(
         frames=item.window,
         corrected=answer.corrected,
         decoded=answer.decoded,
+        estimate=None if item.estimate is None else item.estimate.joints,
         ranked=tuple(answer.ranked),
     )
 

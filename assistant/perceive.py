@@ -84,6 +84,7 @@ def _judged(
         measurements=measure(clip.pose, assessment.activity, assessment.span),
         window=window,
         codes=codes,
+        estimate=perception.estimate(window, assessment.activity),
         inputs=replace(
             perception.model_inputs(assessment, features, window, video=video),
             demonstration=_shown(perception, clip.demonstration, window),

@@ -21,6 +21,7 @@ from prompts.vocabulary import VIEWS
 if TYPE_CHECKING:
     from assistant.pose.tokenizer import PoseTokenizer
     from assistant.proficiency.assess import Assessment, Assessor, StreamSource
+    from assistant.proficiency.correction_estimator import CorrectionEstimator
     from assistant.proficiency.streams import Stream
     from assistant.video.encoder import VideoEncoder
 
@@ -28,6 +29,7 @@ POSE_TOKENIZER_FOLDER = "pose_tokenizer"
 VIDEO_ENCODER_FOLDER = "video_encoder"
 PROFICIENCY_FOLDER = "proficiency"
 SPARSE_SKILL_FOLDER = "sparse_skill"
+CORRECTION_ESTIMATOR_FOLDER = "correction_estimator"
 
 
 class Reader(Protocol):
@@ -57,6 +59,7 @@ class Perception:
         views: whose films are looked at at all, here and by Stage 1.
         inputs: what the model is given beside the numbers (`configuration_poise.GIVEN`).
         pose_form: how it is given the pose, one of `prompts.pose_text.POSE_FORMS`.
+        estimator: of the corrected window, where the checkpoint has one.
     """
 
     pose_tokenizer: "PoseTokenizer"
@@ -66,10 +69,12 @@ class Perception:
     views: tuple[str, ...] = VIEWS
     inputs: str = "all"
     pose_form: str = "features"
+    estimator: "CorrectionEstimator | None" = None
 
     @classmethod
     def from_pretrained(cls, folder: Path, *, reader: "Reader | None" = None) -> "Perception":
-        """Load the sub-folders of a checkpoint; video encoder and skill model may be absent.
+        """Load the sub-folders of a checkpoint; video encoder, skill model and estimator may be
+        absent.
 
         Args:
             reader: what the model that reads the features is given. None takes what the
@@ -78,12 +83,14 @@ class Perception:
         """
         from assistant.pose.tokenizer import PoseTokenizer
         from assistant.proficiency.assess import Assessor
+        from assistant.proficiency.correction_estimator import CorrectionEstimator
         from assistant.proficiency.sparse_skill import SparseSkillExtractor
         from assistant.video.encoder import VideoEncoder
 
         reader = _reader_of(folder) if reader is None else reader
         tokenizer = PoseTokenizer.from_pretrained(folder / POSE_TOKENIZER_FOLDER)
         video, skill = folder / VIDEO_ENCODER_FOLDER, folder / SPARSE_SKILL_FOLDER
+        estimator = folder / CORRECTION_ESTIMATOR_FOLDER
         moments = SparseSkillExtractor.from_pretrained(skill) if skill.is_dir() else None
         return cls(
             pose_tokenizer=tokenizer,
@@ -93,6 +100,9 @@ class Perception:
             views=tuple(reader.views),
             inputs=reader.inputs,
             pose_form=reader.pose_form,
+            estimator=CorrectionEstimator.from_pretrained(estimator)
+            if estimator.is_dir()
+            else None,
         )
 
     def shown(self, views: Mapping[str, Path]) -> dict[str, Path]:
@@ -145,6 +155,13 @@ class Perception:
         heights = np.stack([w.heights for w in windows])
         features = np.concatenate([flat, heights], axis=-1).astype(np.float32)
         return features, codes.reshape(len(windows), len(windows[0].joints), -1).numpy()
+
+    def estimate(self, window: WindowFrames, activity: str) -> WindowFrames | None:
+        """The window as perception alone would correct it; None without an estimator, or where it
+        does not know the activity."""
+        if self.estimator is None:
+            return None
+        return self.estimator.correct([window], [activity])[0]
 
     def model_inputs(
         self,

@@ -28,6 +28,7 @@ TESTS = (
     *("level_accuracy - coral_accuracy", "correction_mm - copy_learner_mm"),
     *("correction_mm - copy_learner_clean_mm", "correction_mm - nearest_expert_mm"),
     *("correction_mm - mean_expert_mm", "correction_mm - ridge_mm"),
+    "correction_mm - estimate_mm",
     "retrieval_reciprocal_rank - nearest_neighbour_reciprocal_rank",
 )
 

@@ -37,15 +37,17 @@ class CorrectionScores:
 
     Attributes:
         faulty: an injected fault shows in the window; only such clips score a correction.
-        motions: "correction", "correction_decoded" (before it was smoothed), "copy_learner" (as
+        motions: "correction", "correction_decoded" (as the codes say), "copy_learner" (as
             seen, noise included), "copy_learner_clean", "learner_codec", "codec_floor" (the twin
             through the tokenizer), "retrieved_expert", "nearest_expert" (to the learner as seen),
             "mean_expert", "global_expert" (one for everybody: the item nearest to all others),
-            "ridge" (`eval.ridge`, where it was fitted).
+            "ridge" (`eval.ridge`, where it was fitted), "estimate" (perception's alone, where there
+            is one).
         ranks: rank of the library item nearest to the twin: by the model ("fitted" as it is shown,
             and by each of `demos.rank.FEATURES` alone), by distance to the learner's own motion
-            ("neighbour"), in one order for everybody ("global") and by encoders that were tuned
-            for it ("contrastive", where there are some). Empty without a ranking.
+            ("neighbour") and to the estimate ("estimate", where there is one), in one order for
+            everybody ("global") and by encoders that were tuned for it ("contrastive", where there
+            are some). Empty without a ranking.
         suitable: a demonstration was found better than chance; None without a ranking.
         candidates: how many items were ranked.
     """
@@ -193,18 +195,17 @@ def score_correction(
     }
     if ridge is not None:
         motions["ridge"] = ridge.correct(activity, learner)
+    orders = {"neighbour": to_learner, **experts.floors(activity, learner)}
+    if result.estimate is not None:
+        motions["estimate"] = result.estimate
+        orders["estimate"] = distances_to(near, result.estimate)
     ranking = [entry.demonstration.demonstration_id for entry in result.ranked]
     if ranking and ranking[0] in names:
         motions["retrieved_expert"] = near[names.index(ranking[0])]
     return CorrectionScores(
         faulty=overlaps(start, end, fault_spans),
         motions={name: distance(joints, goal) for name, joints in motions.items()},
-        ranks=gold_ranks(
-            result.ranked,
-            names,
-            gold,
-            {"neighbour": to_learner, **experts.floors(activity, learner)},
-        ),
+        ranks=gold_ranks(result.ranked, names, gold, orders),
         suitable=result.feedback.demonstration_reason is None if ranking else None,
         candidates=len(names),
     )

@@ -41,7 +41,7 @@ from eval.variants import SHUFFLES, CoachVariant, coach_all
 
 Log = Callable[[str], None]
 # In every other condition one in so many of the ranked clips of STANDARD is: it costs most.
-CONDITION_SHARE: Final = 2
+CONDITION_SHARE: Final = 6
 
 
 def run_clips(

@@ -30,6 +30,7 @@ MOTIONS: Final = (
     "mean_expert",
     "global_expert",
     "ridge",
+    "estimate",
     "codec_floor",
 )
 # Key of a summary: order of CorrectionScores.ranks.
@@ -39,6 +40,7 @@ RANKINGS: Final = {
     "relative_likelihood": "relative",
     "nearest_to_correction": "to_correction_mm",
     "nearest_neighbour": "neighbour",
+    "nearest_to_estimate": "estimate",
     "global_expert": "global",
     "contrastive": "contrastive",
 }

@@ -86,13 +86,14 @@ MINI_TEST_ROWS: Sequence[tuple[str, str, int, Sequence[tuple[str, str]]]] = (
         "correction_mm",
         1,
         (
-            ("before smoothing", "correction_decoded_mm"),
+            ("the codes alone", "correction_decoded_mm"),
             ("learner", "copy_learner_mm"),
             ("retrieved expert", "retrieved_expert_mm"),
             ("nearest expert", "nearest_expert_mm"),
             ("mean expert", "mean_expert_mm"),
             ("global expert", "global_expert_mm"),
             ("ridge", "ridge_mm"),
+            ("perception's estimate alone", "estimate_mm"),
             ("codec floor", "codec_floor_mm"),
         ),
     ),
@@ -125,6 +126,7 @@ MINI_TEST_ROWS: Sequence[tuple[str, str, int, Sequence[tuple[str, str]]]] = (
         (
             ("likelihood alone", "likelihood_mean_reciprocal_rank"),
             ("nearest to the correction", "nearest_to_correction_mean_reciprocal_rank"),
+            ("nearest to the estimate", "nearest_to_estimate_mean_reciprocal_rank"),
             ("nearest neighbour", "nearest_neighbour_mean_reciprocal_rank"),
             ("global expert", "global_expert_mean_reciprocal_rank"),
             ("contrastive", "contrastive_mean_reciprocal_rank"),

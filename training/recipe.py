@@ -311,7 +311,7 @@ class LoopSettings:
 @dataclass(frozen=True)
 class Recipe:
     """All stages of one checkpoint. `pose_tokenizer`, `video_encoder`, `proficiency`,
-    `sparse_skill` and `look_closer` carry the settings of their own trainers.
+    `correction_estimator`, `sparse_skill` and `look_closer` carry the settings of their trainers.
 
     Attributes:
         activity: with one of `activities`, stage `language` trains a bare adapter of this sport
@@ -327,6 +327,7 @@ class Recipe:
     pose_tokenizer: Mapping[str, Any] = field(default_factory=dict)
     video_encoder: Mapping[str, Any] = field(default_factory=dict)
     proficiency: Mapping[str, Any] = field(default_factory=dict)
+    correction_estimator: Mapping[str, Any] = field(default_factory=dict)
     language_model: LanguageModelSettings = field(default_factory=LanguageModelSettings)
     pretrain: PretrainSettings = field(default_factory=PretrainSettings)
     lora: LoraSettings = field(default_factory=LoraSettings)
@@ -404,6 +405,7 @@ def _override(raw: dict[str, Any], override: str) -> None:
 
 def _trainer_settings(raw: Mapping[str, Any]) -> dict[str, Any]:
     """The settings classes of the stages that have trainers of their own."""
+    from training.correction_estimator import CorrectionEstimatorSettings
     from training.look_closer_settings import LookCloserStageSettings
     from training.pose_tokenizer import PoseTokenizerSettings
     from training.proficiency import ProficiencySettings
@@ -416,6 +418,7 @@ def _trainer_settings(raw: Mapping[str, Any]) -> dict[str, Any]:
         "pose_tokenizer": PoseTokenizerSettings,
         "video_encoder": PretrainedVideoEncoder if loaded else VideoEncoderSettings,
         "proficiency": ProficiencySettings,
+        "correction_estimator": CorrectionEstimatorSettings,
         "sparse_skill": SparseSkillSettings,
         "look_closer": LookCloserStageSettings,
     }

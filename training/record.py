@@ -9,6 +9,7 @@ from typing import Any
 
 from assistant.checkpoint import LANGUAGE_FOLDER
 from assistant.perception import (
+    CORRECTION_ESTIMATOR_FOLDER,
     POSE_TOKENIZER_FOLDER,
     PROFICIENCY_FOLDER,
     SPARSE_SKILL_FOLDER,
@@ -24,6 +25,7 @@ PARTS = (
     VIDEO_ENCODER_FOLDER,
     SPARSE_SKILL_FOLDER,
     PROFICIENCY_FOLDER,
+    CORRECTION_ESTIMATOR_FOLDER,
     LANGUAGE_FOLDER,
 )
 RECORD_FILE = "training.json"

@@ -43,6 +43,8 @@ class Run:
         (folder / WORK).mkdir(parents=True, exist_ok=True)
         torch.set_num_threads(recipe.threads)
         torch.use_deterministic_algorithms(True, warn_only=True)
+        # It would write every new tensor once more, a tenth of an update; none is read unwritten.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
     @cached_property
     def _state(self) -> Any:

@@ -1,7 +1,7 @@
 """The stages of a recipe, in order; each writes its part of the checkpoint into the run folder.
 
-    pose_tokenizer -> video_encoder -> sparse_skill -> proficiency -> library
-    -> pretrain -> language
+    pose_tokenizer -> video_encoder -> sparse_skill -> proficiency -> correction_estimator
+    -> library -> pretrain -> language
 
 `labelling`, `contrastive` and `look_closer` run only when they are named (see the modules of these
 names).
@@ -28,6 +28,7 @@ from assistant.proficiency.sparse_skill import SparseSkillExtractor
 from assistant.proficiency.streams import Streams
 from assistant.video.encoder import VideoEncoder
 from training.contrastive import contrastive_stage
+from training.correction_estimator import correction_estimator_stage
 from training.dataset_pairs import expert_library
 from training.experts import experts
 from training.labelling import labelling_stage
@@ -151,10 +152,15 @@ def library_stage(run: Run) -> None:
 
 
 def stages_of(recipe: Recipe) -> dict[str, Callable[[Run], None]]:
-    """The stages of a whole run; the skill model's only where moments or margins read it."""
+    """The stages of a whole run; the skill model's only where moments or margins read it, the
+    estimator's only where the recipe names it."""
     settings = build(ProficiencySettings, recipe.proficiency)
-    read = settings.moments == "sparse_skill" or settings.proposals != "uniform"
-    return {name: stage for name, stage in STAGES.items() if read or name != "sparse_skill"}
+    left_out = set()
+    if settings.moments != "sparse_skill" and settings.proposals == "uniform":
+        left_out.add("sparse_skill")
+    if not recipe.correction_estimator:
+        left_out.add("correction_estimator")
+    return {name: stage for name, stage in STAGES.items() if name not in left_out}
 
 
 # All processes of `accelerate launch` run these; the others are for the first one alone.
@@ -164,6 +170,7 @@ STAGES: dict[str, Callable[[Run], None]] = {
     "video_encoder": train_video_encoder_stage,
     "sparse_skill": sparse_skill_stage,
     "proficiency": train_proficiency_stage,
+    "correction_estimator": correction_estimator_stage,
     "library": library_stage,
     "pretrain": pretrain_stage,
     "language": language_stage,

@@ -30,12 +30,18 @@ def expert(name: str, height: float) -> Demonstration:
     )
 
 
-def result(learner: PoseSequence, corrected: PoseSequence, ranking: list[str]) -> SimpleNamespace:
+def result(
+    learner: PoseSequence,
+    corrected: PoseSequence,
+    ranking: list[str],
+    estimate: PoseSequence | None = None,
+) -> SimpleNamespace:
     frames = cut_window(normalise(learner), 0.5)
     return SimpleNamespace(
         frames=frames,
         corrected=cut_window(normalise(corrected), 0.5).joints,
         decoded=None,
+        estimate=None if estimate is None else cut_window(normalise(estimate), 0.5).joints,
         ranked=[
             Ranked(expert(name, 0), -1.0 + i, -float(i), 20.0, 25.0, 30.0, score=-float(i))
             for i, name in enumerate(ranking)
@@ -94,6 +100,15 @@ def test_ranks_of_the_gold_demonstration(exact_codec: None) -> None:
     unranked = score(result(learner, twin, []), learner, twin)
     assert (unranked.ranks, unranked.suitable) == ({}, None)
     assert "retrieved_expert" not in unranked.motions
+
+
+def test_perceptions_estimate_is_scored_beside_the_correction(exact_codec: None) -> None:
+    learner, twin = raised(0.1), raised(0.9)
+    assert "estimate" not in score(result(learner, twin, []), learner, twin).motions
+    found = score(result(learner, learner, ["high"], estimate=twin), learner, twin)
+    assert found.motions["estimate"].frame_mm == pytest.approx(0, abs=0.05)
+    assert found.motions["correction"].frame_mm > 5
+    assert (found.ranks["estimate"], found.ranks["neighbour"]) == (1, 3)
 
 
 def test_a_window_without_a_fault_is_not_faulty(exact_codec: None) -> None:

@@ -51,7 +51,7 @@ def test_a_model_is_given_what_its_settings_say() -> None:
         regions=rng.random(18), stage1=rng.random((3, 4)),
     )  # fmt: skip
     nothing: Any = None
-    item = Judged(nothing, nothing, nothing, [], window, nothing, inputs, ())
+    item = Judged(nothing, nothing, nothing, [], window, nothing, nothing, inputs, ())
 
     def seen(**settings: Any) -> Judged:
         perception: Any = SimpleNamespace(

@@ -54,10 +54,12 @@ def base(make_model, tmp_path):
 
 
 def test_the_adapter_over_nf4_still_learns_after_an_evaluation(
-    base, processor, samples, new_tokens, monkeypatch
+    make_model, processor, samples, new_tokens, monkeypatch, tmp_path
 ) -> None:
-    """Some CPUs repack a weight in eval mode for a kernel without a backward."""
-    bnb = bitsandbytes()
+    """Some CPUs repack a weight in eval mode for a kernel without a backward; they can do so with
+    weights of a whole number of blocks (64) a row alone."""
+    bnb, base = bitsandbytes(), tmp_path / "base"
+    make_model(text={"hidden_size": 64, "intermediate_size": 128}).save_pretrained(base)
     with monkeypatch.context() as elsewhere:  # loaded as such a CPU would load it
         elsewhere.setattr(bnb.nn.modules, "has_avx512bf16", lambda: True)
         assert bnb.nn.Linear4bit(64, 64).support_avx512bf16_for_cpu

@@ -41,6 +41,7 @@ TINY = (
     "video_encoder={steps: 10, clips: 24, workers: 1, batch_size: 8, hidden_size: 24, layers: 1}",
     "sparse_skill={steps: 6, every: 3, width: 16}",
     "proficiency={steps: 30, copies: 1, width: 32}",
+    "correction_estimator={steps: 20, noises: 1, width: 16}",
     "language_model={layers: 1, hidden_size: 32, intermediate_size: 48, heads: 2, vocabulary: 500}",
     "pretrain={talk_steps: 3, steps: 10, batch_size: 8}",
     "language={steps: 10, batch_size: 8, warmup_steps: 2, video_share: 0.2, dialogue_share: 0.5}",
