@@ -198,7 +198,7 @@ def evaluate(
         training: clips of other performers, for the boosted trees and the ridge regression.
         throws: real poses for `pct_real_mm`.
         ranked: for so many clips, balanced, demonstrations are ranked, in other conditions for a
-            half as many; None ranks for all.
+            sixth as many; None ranks for all.
         contrastive: as for `run_clips`.
         shuffled: so many clips, balanced, are answered with shuffled inputs; None takes all.
     """

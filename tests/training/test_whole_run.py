@@ -99,7 +99,7 @@ def test_the_checkpoint_holds_every_part(runs: tuple[Path, Path]) -> None:
         CARD_FILE, "experts.json", "language/config.json", "language/model.safetensors",
         "language/processor_config.json", "language/tokenizer.json", "library/library.parquet",
         "library/library.npz", "pose_tokenizer/config.json", "proficiency/proficiency.json",
-        "video_encoder/video_encoder.json",
+        "video_encoder/video_encoder.json", "correction_estimator/model.safetensors",
     ):  # fmt: skip
         assert part in names, part
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl"))]
