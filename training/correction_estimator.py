@@ -15,16 +15,14 @@ from torch import Tensor
 from assistant.perception import CORRECTION_ESTIMATOR_FOLDER
 from assistant.pose.alignment import distances_to
 from assistant.proficiency.correction_estimator import CorrectionEstimator, EstimatorConfig
-from assistant.tasks.window import WindowFrames, cut_window, window_around
+from assistant.tasks.window import WindowFrames
 from data_prep.drills.records import Drill
-from training.language_samples import twin_window
+from training.moment_windows import near_moments
 from training.progress import Progress
-from training.run import Run, learner_poses
+from training.run import Run
 from training.settings import build
 
 WINDOW_SEED, VALIDATION_SEED = 300, 400
-# Seconds by which a window misses the moment, as an estimated moment may.
-MOMENT_SPREAD = 0.3
 
 
 @dataclass(frozen=True)
@@ -87,23 +85,6 @@ def correction_estimator_stage(run: Run) -> None:
     measured = measure(estimator, held_out, recipe.seed + VALIDATION_SEED)
     progress.say(", ".join(f"{name} {value:.1f}" for name, value in measured.items()))
     run.write_metrics("correction_estimator", measured)
-
-
-def near_moments(
-    drills: Sequence[Drill], seed: int, count: int = 1
-) -> tuple[list[Drill], list[WindowFrames], list[WindowFrames]]:
-    """`count` windows of each learner near true moments, in noise: drills, learners and twins."""
-    clips, learners, twins = [], [], []
-    for i, (drill, pose) in enumerate(zip(drills, learner_poses(drills, seed), strict=True)):
-        rng = np.random.default_rng([seed, 13, i])
-        for _ in range(count):
-            start, end = drill.moments[rng.integers(len(drill.moments))]
-            middle = (start + end) / 2 + rng.normal(0, MOMENT_SPREAD)
-            window = cut_window(pose, window_around(middle, pose.duration)[0])
-            clips.append(drill)
-            learners.append(window)
-            twins.append(twin_window(drill, window))
-    return clips, learners, twins
 
 
 def as_windows(
@@ -173,11 +154,12 @@ def _moved(
 def measure(estimator: CorrectionEstimator, drills: Sequence[Drill], seed: int) -> dict[str, Any]:
     """PA-MPJPE (mm) to the twin on one window a clip, with and without a fault in the clip."""
     clips, learners, twins = near_moments(drills, seed)
-    estimates = estimator.correct(learners, [clip.activity for clip in clips])
+    corrected = estimator.correct(learners, [clip.activity for clip in clips])
+    estimates = [window for window in corrected if window is not None]  # all activities are known
     faulty = np.array([bool(clip.faults) for clip in clips])
     found: dict[str, Any] = {"n": int(faulty.sum()), "n_fault_free": int((~faulty).sum())}
     for name, motions in (("learner", learners), ("estimate", estimates)):
-        pairs = [(a, b) for a, b in zip(motions, twins, strict=True) if a is not None]
+        pairs = zip(motions, twins, strict=True)
         errors = np.array([distances_to(a.joints[None], b.joints)[0] for a, b in pairs])
         if faulty.any():
             found[f"{name}_mm"] = float(errors[faulty].mean())

@@ -184,9 +184,15 @@ class Pairs:
 
 def twin_window(drill: "Drill", window: WindowFrames) -> WindowFrames:
     """The twin's frames of the learner's window, in the learner's heading."""
+    return twin_windows(drill, [window])[0]
+
+
+def twin_windows(drill: "Drill", windows: Sequence[WindowFrames]) -> list[WindowFrames]:
+    """`twin_window` of several windows of one clip, whose twin is normalised once."""
     if drill.twin is None:
         raise PoiseError(f"drill {drill.sample_id} has no fault-free twin", got=drill.activity)
-    return cut_window(turned(normalise(drill.twin), window.yaw), window.start)
+    twin = normalise(drill.twin)
+    return [cut_window(turned(twin, window.yaw), window.start) for window in windows]
 
 
 def library_frames(items: Sequence[Demonstration]) -> np.ndarray:

@@ -22,7 +22,6 @@ from assistant.model.processing_poise import ModelInputs, PoiseProcessor
 from assistant.perception import POSE_TOKENIZER_FOLDER, Perception
 from assistant.pose.tokenizer import PoseTokenizer
 from assistant.tasks.commentary import prompt_pieces
-from assistant.tasks.window import cut_window, window_around
 from data_prep.drills.commentary import compose_summary
 from data_prep.drills.records import Drill
 from prompts.render import Codes, render_messages
@@ -38,11 +37,11 @@ from training.language_samples import (
     TokenSample,
     ignore_guide,
     token_sample,
-    twin_window,
 )
+from training.moment_windows import near_moments
 from training.paired_clips import paired_clips
 from training.progress import Progress
-from training.run import WORK, Run, learner_poses
+from training.run import WORK, Run
 from training.stage_loop import stored_samples, train_by
 from training.talk import composed_texts, question_samples, talk_samples
 from training.tokenizer import train_tokenizer
@@ -50,8 +49,6 @@ from training.tokenizer import train_tokenizer
 PRETRAINED, TALK = "pretrained", "talk"
 # Task, name, features, the learner's codes and those to write.
 Asked = tuple[str, str, ModelInputs, Codes, Codes]
-# Seconds by which pretraining windows miss the moment, as an estimated moment may.
-MOMENT_SPREAD = 0.3
 
 
 def pretrain_stage(run: Run) -> None:
@@ -284,12 +281,6 @@ def plain_codes(
     drills: Sequence[Drill], perception: Perception, seed: int
 ) -> list[tuple[Codes, Codes]]:
     """Codes of learner and twin in a window near a true moment of each clip."""
-    windows = []
-    for i, (drill, pose) in enumerate(zip(drills, learner_poses(drills, seed), strict=True)):
-        rng = np.random.default_rng([seed, 13, i])
-        start, end = drill.moments[rng.integers(len(drill.moments))]
-        middle = (start + end) / 2 + rng.normal(0, MOMENT_SPREAD)
-        windows.append(cut_window(pose, window_around(middle, pose.duration)[0]))
-    twins = [twin_window(d, w) for d, w in zip(drills, windows, strict=True)]
-    learner, twin = (perception.encode_windows(w)[1].tolist() for w in (windows, twins))
+    _, learners, twins = near_moments(drills, seed)
+    learner, twin = (perception.encode_windows(w)[1].tolist() for w in (learners, twins))
     return list(zip(learner, twin, strict=True))

@@ -14,9 +14,9 @@ from training.correction_estimator import (
     Windows,
     as_windows,
     measure,
-    near_moments,
     train_correction_estimator,
 )
+from training.moment_windows import near_moments
 from training.recipe import load_recipe
 from training.required import NEEDED
 from training.stages import stages_of
