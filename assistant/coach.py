@@ -305,7 +305,7 @@ class Coach:
     def _retrieve(self, item: Judged, text: str, corrected: np.ndarray) -> list[Ranked]:
         candidates = self.library.candidates(item.assessment.activity, item.window.joints)
         prompt = retrieval_prompt(
-            item.inputs, text, item.codes.tolist(), fused_video=self.fused_video
+            item.inputs, text, item.codes, self.config, fused_video=self.fused_video
         )
         return rank(
             self.engine,

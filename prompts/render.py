@@ -6,7 +6,7 @@ Training, evaluation, chat and serving all build their messages here; the tokeni
 Four tasks, all with the same first user turn, so that its computation can be shared:
     commentary  F_t   system, prompt -> label and commentary
     correction  F_g   ... commentary -> per frame the learner's codes (given), corrected codes
-    retrieval   F_r   ... commentary -> codes of a demonstration
+    retrieval   F_r   ... commentary, the learner's codes -> codes of a demonstration
     chat              ... commentary, earlier clip, question -> answer
 """
 
@@ -155,7 +155,11 @@ def _given(content: str) -> Message:
 
 
 def _follow_up(
-    task: str, question: str | None, history: Sequence[tuple[str, str]], earlier: str | None
+    task: str,
+    question: str | None,
+    history: Sequence[tuple[str, str]],
+    earlier: str | None,
+    learner_codes: Codes | None,
 ) -> list[Message]:
     """The turns between the commentary and the answer."""
     if task == "commentary":
@@ -163,7 +167,8 @@ def _follow_up(
     if task == "correction":
         return [_user(render_template("correction"))]
     if task == "retrieval":
-        return [_user(render_template("retrieval"))]
+        learner = "" if learner_codes is None else render_pose_codes(learner_codes)
+        return [_user(render_template("retrieval", learner=learner))]
     if question is None:
         raise ValueError("task chat; got: no question; expected: question=TEXT")
     turns: list[Message] = [] if earlier is None else [_user(escape_user_text(earlier))]
@@ -216,8 +221,9 @@ def render_messages(
         question: the user's question ("chat").
         history: earlier questions with their answers ("chat").
         earlier: what is told of an earlier clip ("chat", `prompts.earlier`).
-        learner_codes: [frames, tokens a frame] of the window ("correction" with a target): each
-            frame stands, given, before its correction. Without a target the engine gives them.
+        learner_codes: [frames, tokens a frame] of the window. For "correction" with a target each
+            frame stands, given, before its correction; without a target the engine gives them. For
+            "retrieval" they stand in the question, so that all candidates share them.
         target: the last assistant turn, for training: text, or codes for "correction" and
             "retrieval". None for a prompt to be continued.
 
@@ -248,7 +254,8 @@ def render_messages(
     ]
     if commentary is not None:
         messages.append(_given(escape_user_text(commentary)))
-    messages += _follow_up(task, question, history, earlier)
+    messages += _follow_up(task, question, history, earlier, learner_codes)
     if target is not None:
-        messages.append({"role": "assistant", "content": _answer(task, target, learner_codes)})
+        guide = learner_codes if task == "correction" else None
+        messages.append({"role": "assistant", "content": _answer(task, target, guide)})
     return messages

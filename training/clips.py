@@ -33,7 +33,13 @@ from training.clip_store import (
     video_arrays,
     videos_of,
 )
-from training.language_samples import PerceivedClip, ToldClip, library_frames, perceive
+from training.language_samples import (
+    PerceivedClip,
+    ToldClip,
+    fault_order,
+    library_frames,
+    perceive,
+)
 from training.proficiency import Beside, ProficiencySettings, cross_fit_scores
 from training.progress import Progress
 from training.run import WORK, Run, learner_poses
@@ -92,7 +98,9 @@ def perceived_clips(
         ]
     form = run.recipe.language.answer_form
     answers = [
-        compose_summary(d, np.random.default_rng([telling, 9, i]), form)
+        compose_summary(
+            d, np.random.default_rng([telling, 9, i]), form, order=fault_order(arrays["regions"][i])
+        )
         for i, d in enumerate(drills)
     ]
     clips = clips_of(drills, arrays, answers, videos, perception.numbers, perception.pose_form)

@@ -65,10 +65,14 @@ class Talk:
 
 
 class Talks:
-    """Talks about clips that show a known activity, each beside the others as earlier clips."""
+    """Talks about clips that show a known activity, each beside the others as earlier clips.
 
-    def __init__(self, drills: Sequence[Drill]) -> None:
-        self.drills = drills
+    Args:
+        orders: of each clip's faulty regions in its commentary (`compose_remarks`).
+    """
+
+    def __init__(self, drills: Sequence[Drill], orders: Sequence[Sequence[str]] = ()) -> None:
+        self.drills, self.orders = drills, orders or [()] * len(drills)
         self._alike: dict[tuple[str, ...], list[int]] = {}
         for i, drill in enumerate(drills):
             if drill.level is not None:
@@ -85,7 +89,7 @@ class Talks:
     ) -> Talk | None:
         """A talk of `count` questions about the clip at `place`, drawn anew at each call; None for
         a distractor."""
-        said = compose_remarks(self.drills[place], rng)
+        said = compose_remarks(self.drills[place], rng, self.orders[place])
         if said is None:
             return None
         earlier = self._earlier(place, rng) if rng.random() < EARLIER_SHARE else None
@@ -108,7 +112,8 @@ def dialogue_samples(
     language: LanguageSettings,
 ) -> list[TokenSample]:
     """One long talk about a share of the clips: features, commentary, questions, answers."""
-    talks, samples = Talks([clip.drill for clip in clips]), []
+    talks = Talks([clip.drill for clip in clips], [clip.order for clip in clips])
+    samples = []
     for i, clip in enumerate(clips):
         rng = np.random.default_rng([seed, 16, i])
         asked = rng.random() < language.dialogue_share

@@ -65,6 +65,7 @@ ARCHITECTURE: Final = (
     "views",
     "inputs",
     "pose_form",
+    "retrieval_stride",
     "answer_form",
 )
 

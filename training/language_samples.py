@@ -18,6 +18,7 @@ from assistant.perception import Perception, focus_window, turned
 from assistant.pose.normalise import NormalisedPose, normalise
 from assistant.pose.windows import window_errors
 from assistant.tasks.commentary import prompt_pieces
+from assistant.tasks.retrieval import ranked_frames
 from assistant.tasks.window import WINDOW_FPS, WindowFrames, cut_window
 from prompts.parse import (
     DRILL_PREFIX,
@@ -26,7 +27,7 @@ from prompts.parse import (
     remark_header,
 )
 from prompts.render import Message, render_messages
-from prompts.vocabulary import LEVELS, REGIONS
+from prompts.vocabulary import LEVELS, NEEDS_IMPROVEMENT, REGIONS
 
 if TYPE_CHECKING:
     from assistant.proficiency.assess import Assessment
@@ -103,6 +104,15 @@ class PerceivedClip:
     answer: str = ""
 
     @property
+    def order(self) -> tuple[str, ...]:
+        """Regions by falling probability of a fault, as the model is given it; () if it is not.
+
+        Commentary is told in this order, so that the drill is for the region that coaching puts
+        first.
+        """
+        return fault_order(self.inputs.regions)
+
+    @property
     def sample_id(self) -> str:
         """The drill's name."""
         return self.drill.sample_id
@@ -116,6 +126,14 @@ class PerceivedClip:
     def activity(self) -> str:
         """The drill's activity."""
         return self.drill.activity
+
+
+def fault_order(regions: np.ndarray | None) -> tuple[str, ...]:
+    """[18] P(polarity) of the six regions -> the regions by falling P(needs improvement)."""
+    if regions is None:
+        return ()
+    faulty = np.reshape(regions, (len(REGIONS), -1))[:, NEEDS_IMPROVEMENT]
+    return tuple(REGIONS[i] for i in np.argsort(-faulty, kind="stable"))
 
 
 def demonstration_of(clip: PairClip, library: Library) -> Demonstration:
@@ -182,13 +200,8 @@ class Pairs:
         return self._shared[activity]
 
 
-def twin_window(drill: "Drill", window: WindowFrames) -> WindowFrames:
-    """The twin's frames of the learner's window, in the learner's heading."""
-    return twin_windows(drill, [window])[0]
-
-
 def twin_windows(drill: "Drill", windows: Sequence[WindowFrames]) -> list[WindowFrames]:
-    """`twin_window` of several windows of one clip, whose twin is normalised once."""
+    """The twin's frames of the learner's windows, in the learner's heading."""
     if drill.twin is None:
         raise PoiseError(f"drill {drill.sample_id} has no fault-free twin", got=drill.activity)
     twin = normalise(drill.twin)
@@ -226,7 +239,7 @@ def perceive(
         assessments: of those poses; their scores must be out of sample for training.
     """
     windows = [focus_window(p, a) for p, a in zip(poses, assessments, strict=True)]
-    twins = [twin_window(d, w) for d, w in zip(drills, windows, strict=True)]
+    twins = [twin_windows(d, [w])[0] for d, w in zip(drills, windows, strict=True)]
     features, codes = perception.encode_windows(windows)
     _, target_codes = perception.encode_windows(twins)
     golds = np.full(len(drills), -1)
@@ -301,14 +314,19 @@ def correction_messages(
 
 
 def retrieval_messages(
-    clip: PairClip, commentary: str, codes: np.ndarray, *, supervised: bool
+    clip: PairClip, commentary: str, codes: np.ndarray, stride: int, *, supervised: bool
 ) -> list[Message]:
-    """F_t then F_r in one conversation; the demonstration is never in its prompt."""
+    """F_t then F_r in one conversation; the demonstration is never in its prompt.
+
+    Args:
+        codes: [10, M] of the demonstration.
+        stride: `LanguageSettings.retrieval_stride`.
+    """
     messages = render_messages(
         "retrieval",
         commentary=commentary,
-        learner_codes=clip.learner_codes.tolist(),
-        target=codes.tolist(),
+        learner_codes=ranked_frames(clip.learner_codes, stride).tolist(),
+        target=ranked_frames(codes, stride).tolist(),
         **prompt_pieces(clip.inputs),
     )
     return supervise(messages) if supervised else messages
@@ -320,7 +338,7 @@ def task_samples(
     kinds: Sequence[tuple[str, Sequence[Message]]],
     weighting: Mapping[str, Any],
 ) -> list[TokenSample]:
-    """Conversations of one clip; of guided codes only the written frames are learned.
+    """Conversations of one clip; of a correction only the written frames are learned.
 
     Args:
         kinds: tasks with their messages.
@@ -330,7 +348,7 @@ def task_samples(
     for task, messages in kinds:
         name = f"{clip.sample_id}/{task}"
         sample = token_sample(processor, messages, clip.inputs, sample_id=name, **weighting)
-        if task != "commentary":
+        if task == "correction":
             sample = ignore_guide(sample, *clip.learner_codes.shape)
         samples.append(sample)
     return samples

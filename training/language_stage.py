@@ -304,6 +304,7 @@ def multitask_samples(
             conversations instead of the true one, and not learned.
     """
     settings, samples = run.recipe.language, []
+    stride = settings.retrieval_stride
     pairs = Pairs(library, settings.demonstrations, run.recipe.seed)
     for i, perceived in enumerate(clips):
         rng = np.random.default_rng([run.recipe.seed, 10, i])
@@ -311,7 +312,7 @@ def multitask_samples(
         shown = gold if rng.random() >= settings.demonstration_dropout else None
         told = clip.answer
         if settings.comments == "all":
-            told = compose_summary(clip.drill, rng, settings.answer_form)
+            told = compose_summary(clip.drill, rng, settings.answer_form, order=clip.order)
         texts = [own.get(i, clip.answer), own.get(i, told)]
         if settings.tasks == "commentary":
             kinds = [
@@ -323,7 +324,10 @@ def multitask_samples(
         ):  # each task by itself, as the paper trains them; only F_t sees a demonstration
             kinds = [
                 ("commentary", commentary_messages(clip, clip.answer, demonstration=shown)),
-                ("retrieval", retrieval_messages(clip, texts[1], gold, supervised=False)),
+                (
+                    "retrieval",
+                    retrieval_messages(clip, texts[1], gold, stride, supervised=False),
+                ),
                 (
                     CORRECTION,
                     correction_messages(clip, texts[0], demonstration=None, supervised=False),
@@ -334,7 +338,7 @@ def multitask_samples(
             asked = correction_messages(clip, texts[0], demonstration=shown, supervised=true)
             kinds = [
                 (CORRECTION, asked),
-                ("retrieval", retrieval_messages(clip, texts[1], gold, supervised=true)),
+                ("retrieval", retrieval_messages(clip, texts[1], gold, stride, supervised=true)),
             ]
         samples += task_samples(processor, clip, kinds, settings.weighting)
     return samples

@@ -148,8 +148,11 @@ def pair_samples(run: Run, processor: PoiseProcessor, own: Mapping[str, str]) ->
     clips, samples = paired_clips(run), []
     for clip in clips:
         said = own.get(clip.learner, clip.answer)
+        asked = retrieval_messages(
+            clip, said, clip.demonstration, settings.retrieval_stride, supervised=False
+        )
         kinds = [
-            ("retrieval", retrieval_messages(clip, said, clip.demonstration, supervised=False)),
+            ("retrieval", asked),
             ("correction", correction_messages(clip, said, demonstration=None, supervised=False)),
         ]
         samples += task_samples(processor, clip, kinds, settings.weighting)

@@ -7,7 +7,7 @@ the learner's own). Of a dataset (`language.dataset`) it learns the commentary a
 (`language.pairs`) the codes too. LoRA then teaches the tasks as whole conversations.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,27 +18,20 @@ from assistant.checkpoint import LANGUAGE_FOLDER, LIBRARY_FOLDER
 from assistant.demos.library import Library
 from assistant.model import register
 from assistant.model.modeling_poise import PoiseForConditionalGeneration
-from assistant.model.processing_poise import ModelInputs, PoiseProcessor
-from assistant.perception import POSE_TOKENIZER_FOLDER, Perception
+from assistant.model.processing_poise import PoiseProcessor
+from assistant.perception import POSE_TOKENIZER_FOLDER
 from assistant.pose.tokenizer import PoseTokenizer
 from assistant.tasks.commentary import prompt_pieces
 from data_prep.drills.commentary import compose_summary
 from data_prep.drills.records import Drill
-from prompts.render import Codes, render_messages
+from prompts.render import render_messages
 from training.clips import TELLING_SEED, fit_inputs, perceived_clips
+from training.code_samples import asked_samples, code_samples, library_samples, pair_codes
 from training.dataset_clips import dataset_clips, told_samples, told_texts
 from training.dataset_pairs import expert_library
 from training.dialogue_samples import Talks, talk_sample
 from training.language import build_model, load_base
-from training.language_samples import (
-    PairClip,
-    Pairs,
-    PerceivedClip,
-    TokenSample,
-    ignore_guide,
-    token_sample,
-)
-from training.moment_windows import near_moments
+from training.language_samples import PerceivedClip, TokenSample, token_sample
 from training.paired_clips import paired_clips
 from training.progress import Progress
 from training.run import WORK, Run
@@ -47,8 +40,6 @@ from training.talk import composed_texts, question_samples, talk_samples
 from training.tokenizer import train_tokenizer
 
 PRETRAINED, TALK = "pretrained", "talk"
-# Task, name, features, the learner's codes and those to write.
-Asked = tuple[str, str, ModelInputs, Codes, Codes]
 
 
 def pretrain_stage(run: Run) -> None:
@@ -160,11 +151,12 @@ def conversations(
         commentary = told_samples(processor, takes, run.recipe.language)
         if not run.recipe.language.pairs:
             return commentary
-        paired = pair_codes((clip.demonstration, clip) for clip in paired_clips(run))
+        stride = run.recipe.language.retrieval_stride
+        paired = pair_codes(((c.demonstration, c) for c in paired_clips(run)), stride)
         return [
             *commentary,
-            *guided_samples(processor, paired),
-            *library_samples(processor, expert_library(run)),
+            *asked_samples(processor, paired),
+            *library_samples(processor, expert_library(run), stride),
         ]
     recipe, told = run.recipe, told_drills(run)
     library = Library.load(run.folder / LIBRARY_FOLDER)
@@ -195,7 +187,8 @@ def commentary_samples(
     """F_t alone, each clip several times in other words; a share of them goes on in questions.
     Where one commentary is learned of a clip, once in the words of the stage `language`."""
     samples = []
-    language, talks = run.recipe.language, Talks([clip.drill for clip in clips])
+    language = run.recipe.language
+    talks = Talks([clip.drill for clip in clips], [clip.order for clip in clips])
     tellings = run.recipe.pretrain.tellings if language.comments == "all" else 1
     for i, clip in enumerate(clips):
         rng = np.random.default_rng([run.recipe.seed, 14, i])
@@ -208,79 +201,10 @@ def commentary_samples(
                 continue
             told = clip.answer
             if language.comments == "all":
-                told = compose_summary(clip.drill, rng, language.answer_form)
+                told = compose_summary(clip.drill, rng, language.answer_form, order=clip.order)
             messages = render_messages("commentary", target=told, **prompt_pieces(clip.inputs))
             weights = language.weighting
             samples.append(
                 token_sample(processor, messages, clip.inputs, sample_id=name, **weights)
             )
     return samples
-
-
-def code_samples(
-    run: Run,
-    processor: PoiseProcessor,
-    drills: Sequence[Drill],
-    clips: Sequence[PerceivedClip],
-    library: Library,
-) -> list[TokenSample]:
-    """F_g and F_r without commentary: of pool A without features, of pool B after them; and every
-    item of the library after no clip at all."""
-    perception, nothing = run.perception(), ModelInputs()
-    asked: list[Asked] = []
-    for copy in range(run.recipe.pretrain.windows_per_clip):
-        shown = plain_codes(drills, perception, run.recipe.seed + 100 + copy)
-        asked += [
-            ("correction", drill.sample_id, nothing, learner, twin)
-            for drill, (learner, twin) in zip(drills, shown, strict=True)
-        ]
-    pairs = Pairs(library, run.recipe.language.demonstrations, run.recipe.seed)
-    asked += pair_codes(pairs.pair(i, clip) for i, clip in enumerate(clips))
-    return [*guided_samples(processor, asked), *library_samples(processor, library)]
-
-
-def pair_codes(pairs: Iterable[tuple[np.ndarray, PairClip]]) -> list[Asked]:
-    """F_g and F_r of each clip after its features; beside it its demonstration's codes [10, M]."""
-    asked: list[Asked] = []
-    for gold, clip in pairs:
-        learner, name = clip.learner_codes.tolist(), clip.sample_id
-        asked.append(("correction", name, clip.inputs, learner, clip.target_codes.tolist()))
-        asked.append(("retrieval", name, clip.inputs, learner, gold.tolist()))
-    return asked
-
-
-def guided_samples(processor: PoiseProcessor, asked: Sequence[Asked]) -> list[TokenSample]:
-    """Codes after the learner's own, without commentary."""
-    samples = []
-    for task, name, inputs, learner, target in asked:
-        messages = render_messages(
-            task,
-            learner_codes=learner,
-            target=target,
-            **prompt_pieces(inputs),
-        )
-        sample = token_sample(processor, messages, inputs, sample_id=f"{name}/{task}")
-        samples.append(ignore_guide(sample, len(learner), len(learner[0])))
-    return samples
-
-
-def library_samples(processor: PoiseProcessor, library: Library) -> list[TokenSample]:
-    """Codes of every item after no clip at all."""
-    return [
-        token_sample(
-            processor,
-            render_messages("retrieval", target=item.codes.tolist()),
-            ModelInputs(),
-            sample_id=item.demonstration_id,
-        )
-        for item in library.items
-    ]
-
-
-def plain_codes(
-    drills: Sequence[Drill], perception: Perception, seed: int
-) -> list[tuple[Codes, Codes]]:
-    """Codes of learner and twin in a window near a true moment of each clip."""
-    _, learners, twins = near_moments(drills, seed)
-    learner, twin = (perception.encode_windows(w)[1].tolist() for w in (learners, twins))
-    return list(zip(learner, twin, strict=True))

@@ -211,6 +211,8 @@ class LanguageSettings:
         pose_form: how it is given the pose: embedding rows, or coordinates as text (ExpertAF's
             Table 1); saved with the model.
         rig: which views a filmed clip has: mixed (one, two or all five) or whole (all five).
+        retrieval_stride: F_r ranks by every n-th frame of learner and candidate; saved with the
+            model. Where the candidates are short, most of what is computed is their shared prompt.
         answer_form: what an answer holds and in which order (ProfVLM Tables 7 and 8); saved with
             the model too.
         comments: how many commentaries of a clip are learned (ProfVLM Table 7): all that there are,
@@ -248,6 +250,7 @@ class LanguageSettings:
     inputs: Literal["all", "video", "pose", "none"] = "all"
     pose_form: Literal["features", "text"] = "features"
     rig: Literal["mixed", "whole"] = "mixed"
+    retrieval_stride: int = 1
     answer_form: Literal["label_first", "commentary_first", "label_only"] = "label_first"
     comments: Literal["all", "one"] = "all"
     loss_balance: Literal["verdict_weight", "equal"] = "verdict_weight"

@@ -49,7 +49,7 @@ def composed_texts(
                 given |= {"n_pose": 0, "pose_text": given_as_text(window, language.pose_form)}
             messages = render_messages("commentary", frames=8, n_video=1, n_stage1=1, **given)
             texts += [m["content"] for m in messages]
-            texts += [render_messages("retrieval")[-1]["content"]]
+            texts += [render_messages("retrieval", learner_codes=[[0]])[-1]["content"]]
             texts += [render_messages("correction")[-1]["content"]]
     return [text for text in texts if text]
 

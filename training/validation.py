@@ -70,8 +70,11 @@ class HeldOut:
     def _paired(self) -> dict[str, list[TokenSample]]:
         """F_r and F_g of the pairs, as in training."""
         found: dict[str, list[TokenSample]] = {"retrieval_loss": [], "correction_loss": []}
+        stride = self.run.recipe.language.retrieval_stride
         for clip in self._pairs:
-            asked = retrieval_messages(clip, clip.answer, clip.demonstration, supervised=False)
+            asked = retrieval_messages(
+                clip, clip.answer, clip.demonstration, stride, supervised=False
+            )
             fixed = correction_messages(clip, clip.answer, demonstration=None, supervised=False)
             kinds = [("retrieval", asked), ("correction", fixed)]
             samples = task_samples(self.processor, clip, kinds, {})
@@ -187,7 +190,9 @@ def validation_clips(run: Run) -> list[PerceivedClip]:
     return [
         replace(
             clip,
-            answer=compose_summary(clip.drill, np.random.default_rng([seed, 9, i]), form),
+            answer=compose_summary(
+                clip.drill, np.random.default_rng([seed, 9, i]), form, order=clip.order
+            ),
         )
         for i, clip in enumerate(clips)
     ]

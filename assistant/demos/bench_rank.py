@@ -6,13 +6,9 @@ candidates go through together. The baseline is the usual way, as released retri
 one forward pass over prompt and candidate for every candidate. Every candidate is really scored
 both ways, part by part in turns. The order must be the same; candidates whose likelihoods differ
 by less than float32 resolves may stand in either order and are counted.
-
-`plain` is the same without the learner's frames between those of the candidate: half the tokens
-after the prefix, as a model would be asked that was trained without them (the shipped one was not).
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +18,6 @@ import torch
 from assistant.answer import whole_answers
 from assistant.bench import Aim, compared, in_turns
 from assistant.checkpoint import WEIGHTS_FOLDER
-from assistant.engine.answers import scored_ids
 from assistant.engine.base import Prompt
 from assistant.engine.transformers_engine import TransformersEngine
 from assistant.errors import PoiseError
@@ -34,7 +29,6 @@ if TYPE_CHECKING:
     from assistant.coach import Coach
 
 CANDIDATES: Final = 1272  # ExpertAF's retrieval set
-PLAIN_CANDIDATES: Final = 96
 PARTS: Final = 12
 AIM: Final = Aim("ratio", "at_least", 5.0)
 DEMO: Final = WEIGHTS_FOLDER / "demo" / "squat_demo.npz"
@@ -53,14 +47,9 @@ def run() -> dict[str, Any]:
     drawn = list(draw_candidates(pool, CANDIDATES))
     candidates = candidate_continuations(drawn, coach.config)
     found = compare(engine, prompt, candidates, parts=PARTS, aims=[AIM])
-    plain = compare(
-        engine, replace(prompt, guide=None), candidates[:PLAIN_CANDIDATES], parts=PARTS // 2
-    )
     tokens = found["prefix_tokens"] + found["candidate_tokens"]
     return {
-        "measured": "learner's frames between",
         **found,
-        "parts": {"plain": plain},
         "note": f"The prompt is {found['prefix_tokens']} of the {tokens} tokens that a candidate "
         "takes when scored alone: where it is shared, "
         f"{tokens / found['candidate_tokens']:.2f} times fewer tokens are computed.",
@@ -79,7 +68,9 @@ def demo_prompt(coach: "Coach", clip: Path) -> Prompt:
     assert isinstance(item, Judged)
     name = LEVELS[int(coach.levels(item).argmax())]
     (text,) = whole_answers(coach.engine, [item.inputs], [name], [""])
-    return retrieval_prompt(item.inputs, text, item.codes.tolist(), fused_video=coach.fused_video)
+    return retrieval_prompt(
+        item.inputs, text, item.codes, coach.config, fused_video=coach.fused_video
+    )
 
 
 def draw_candidates(pool: np.ndarray, count: int) -> np.ndarray:
@@ -118,7 +109,6 @@ def compare(
         for rates, (taken,) in zip(spent, times, strict=True):
             rates.append(1000 * taken / len(some))
     ties = same_order(np.concatenate(ours), np.concatenate(alone))
-    token_ids, _ = scored_ids(prompt, candidates[:1], engine.config, engine.processor)
     shared, apart = spent
     return {
         **compared(
@@ -130,7 +120,7 @@ def compare(
         ),
         "candidates": len(candidates),
         "prefix_tokens": len(engine.processor.encode(prompt.messages)),
-        "candidate_tokens": len(token_ids[0]),
+        "candidate_tokens": len(candidates[0]),
         "same_order": True,
         "neighbours_within_rounding": ties,
     }
@@ -141,13 +131,10 @@ def score_alone(
     engine: TransformersEngine, prompt: Prompt, candidates: Sequence[list[int]]
 ) -> np.ndarray:
     """[N] mean log-likelihoods, each by the model's own loss over prompt and candidate."""
-    processor = engine.processor
-    token_ids, counted = scored_ids(prompt, candidates, engine.config, processor)
-    found = []
-    for ids, mask in zip(token_ids, counted, strict=True):
+    processor, found = engine.processor, []
+    for ids in candidates:
         start = processor.encode(prompt.messages, answer_start=prompt.answer_start)
-        learned = [i if kept else IGNORED for i, kept in zip(ids, mask, strict=True)]
-        labels = [IGNORED] * len(start) + learned
+        labels = [IGNORED] * len(start) + ids
         batch = processor.collate([start + ids], [prompt.inputs], labels=[labels])
         found.append(-float(engine.model(**batch.to(engine.model.device), use_cache=False).loss))
     return np.array(found)

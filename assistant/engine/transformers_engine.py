@@ -233,13 +233,12 @@ class TransformersEngine:
             continuations: see `answers.scored_ids`.
 
         Returns:
-            sums [N] of log p(token | prompt, tokens before) and token counts [N]; given tokens
-            are not counted.
+            sums [N] of log p(token | prompt, tokens before) and token counts [N].
 
         Raises:
             PoiseError: a continuation without any token.
         """
-        token_ids, counted = scored_ids(prompt, continuations, self.config, self.processor)
+        token_ids = scored_ids(continuations, self.processor)
         if not token_ids:
             return np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.int64)
         batch = self._batch([prompt])
@@ -249,28 +248,22 @@ class TransformersEngine:
         sums = []
         size = max(1, SCORE_TOKENS // max(map(len, token_ids)))
         for begin in range(0, len(token_ids), size):
-            chunk = slice(begin, begin + size)
-            sums.append(
-                self._score_chunk(prefix.past_key_values, first, token_ids[chunk], counted[chunk])
-            )
-        return np.concatenate(sums), np.array([sum(mask) for mask in counted])
+            some = token_ids[begin : begin + size]
+            sums.append(self._score_chunk(prefix.past_key_values, first, some))
+        return np.concatenate(sums), np.array([len(ids) for ids in token_ids])
 
     def _score_chunk(
-        self,
-        prefix: DynamicCache,
-        first: torch.Tensor,
-        token_ids: list[list[int]],
-        counted: list[list[bool]],
+        self, prefix: DynamicCache, first: torch.Tensor, token_ids: list[list[int]]
     ) -> np.ndarray:
         """Sums of log-likelihoods [n] of a chunk of continuations after a cached prefix."""
         device, count = first.device, len(token_ids)
         width = max(map(len, token_ids))
         ids = torch.zeros(count, width, dtype=torch.long, device=device)
         inside = torch.zeros(count, width, dtype=torch.bool, device=device)
-        for i, (row, mask) in enumerate(zip(token_ids, counted, strict=True)):
+        for i, row in enumerate(token_ids):
             ids[i, : len(row)] = torch.tensor(row, device=device)
-            inside[i, : len(row)] = torch.tensor(mask, device=device)
-        total = first[:, ids[:, 0]].squeeze(0) * inside[:, 0]  # [n]
+            inside[i, : len(row)] = True
+        total = first[:, ids[:, 0]].squeeze(0)  # [n]
         if width > 1:
             cache = DynamicCache(
                 [
@@ -278,16 +271,11 @@ class TransformersEngine:
                     for layer in prefix.layers
                 ]
             )
-            places = inside[:, 1:].any(0).nonzero().squeeze(1)  # [k] before a counted token
             # Padding stands after each continuation: causal attention never looks at it.
             output = self.model.language_model(
-                input_ids=ids[:, :-1],
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=places,
+                input_ids=ids[:, :-1], past_key_values=cache, use_cache=True
             )
-            logits = output.logits.float()  # [n, k, vocabulary]
-            said = logits.gather(-1, ids[:, places + 1].unsqueeze(-1)).squeeze(-1)
-            picked = said - logits.logsumexp(-1)
-            total = total + (picked * inside[:, places + 1]).sum(-1)
+            logits = output.logits.float()  # [n, width - 1, vocabulary]
+            said = logits.gather(-1, ids[:, 1:].unsqueeze(-1)).squeeze(-1)
+            total = total + ((said - logits.logsumexp(-1)) * inside[:, 1:]).sum(-1)
         return total.cpu().numpy()

@@ -61,6 +61,7 @@ class PoiseConfig(PreTrainedConfig):
         token ids: ids of the placeholders that features replace.
         pose_code_ids: first id and number of the discrete pose codes.
         tokens_per_frame, correction_frames, correction_fps: shape of a written pose sequence.
+        retrieval_stride: F_r ranks by every n-th frame of a window, of learner and candidate.
         label_temperature: temperature of the label likelihoods, fitted on validation data.
     """
 
@@ -97,6 +98,7 @@ class PoiseConfig(PreTrainedConfig):
     tokens_per_frame: int = 8
     correction_frames: int = 10
     correction_fps: float = 5.0
+    retrieval_stride: int = 1
     label_temperature: float = 1.0
     tie_word_embeddings: bool = True
 

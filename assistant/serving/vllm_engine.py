@@ -380,8 +380,7 @@ class VllmEngine:
             continuations: see `answers.scored_ids`.
 
         Returns:
-            sums [N] of log p(token | prompt, tokens before) and token counts [N]; given tokens are
-            not counted.
+            sums [N] of log p(token | prompt, tokens before) and token counts [N].
 
         Raises:
             PoiseError: a continuation without any token.
@@ -391,11 +390,11 @@ class VllmEngine:
     def _score(
         self, prompt: Prompt, continuations: Sequence[Sequence[int] | str], asked: _Asked
     ) -> tuple[np.ndarray, np.ndarray]:
-        token_ids, counted = scored_ids(prompt, continuations, self.config, self.processor)
+        token_ids = scored_ids(continuations, self.processor)
         if not token_ids:
             return np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.int64)
         start = self._encode(prompt, more=max(map(len, token_ids)) + 1)
-        places = [[len(start) + i for i, kept in enumerate(mask) if kept] for mask in counted]
+        places = [range(len(start), len(start) + len(ids)) for ids in token_ids]
         requests = [self._score_request(prompt, start + ids) for ids in token_ids]
         outputs = self._wait(asked.add(self._submit_all(requests)))
         # A row is computed from the position before its token; rows of cached positions are not

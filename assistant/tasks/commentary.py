@@ -79,24 +79,3 @@ def given_answer(commentary: str, level: str) -> str:
     """
     text = commentary.strip()
     return text if text.startswith(LABEL_PREFIX) else f"{format_label(level)}\n{text}"
-
-
-def follow_up_prompt(
-    task: str,
-    inputs: ModelInputs,
-    commentary: str,
-    learner_codes: Sequence[Sequence[int]],
-    *,
-    fused_video: bool = False,
-) -> Prompt:
-    """The prompt of a task that follows the commentary and writes or scores pose codes, each frame
-    of the learner's given before the frame that is written.
-
-    Args:
-        commentary: the whole first answer, label and commentary.
-        learner_codes: [frames, tokens] of the learner's window.
-    """
-    messages = render_messages(
-        task, commentary=commentary, **prompt_pieces(inputs, fused_video=fused_video)
-    )
-    return Prompt(messages, inputs, guide=learner_codes)

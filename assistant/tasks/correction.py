@@ -7,7 +7,8 @@ import numpy as np
 
 from assistant.engine.base import Prompt
 from assistant.model.processing_poise import ModelInputs
-from assistant.tasks.commentary import follow_up_prompt
+from assistant.tasks.commentary import prompt_pieces
+from prompts.render import render_messages
 
 
 def correction_prompt(
@@ -21,11 +22,13 @@ def correction_prompt(
 
     Args:
         commentary: the whole first answer, label and commentary.
-        learner_codes: [frames, tokens] of the correction window.
+        learner_codes: [frames, tokens] of the correction window; each frame is given before the
+            frame that is written.
     """
-    return follow_up_prompt(
-        "correction", inputs, commentary, learner_codes, fused_video=fused_video
+    messages = render_messages(
+        "correction", commentary=commentary, **prompt_pieces(inputs, fused_video=fused_video)
     )
+    return Prompt(messages, inputs, guide=learner_codes)
 
 
 # Of the Gaussian over time, in window frames (0.2 s): on clips of validation performers the error

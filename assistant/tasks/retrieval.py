@@ -7,14 +7,15 @@ import numpy as np
 from assistant.engine.base import Prompt
 from assistant.model.configuration_poise import PoiseConfig
 from assistant.model.processing_poise import ModelInputs
-from assistant.tasks.commentary import follow_up_prompt
+from assistant.tasks.commentary import prompt_pieces
 from prompts.render import render_messages
 
 
 def retrieval_prompt(
     inputs: ModelInputs,
     commentary: str,
-    learner_codes: Sequence[Sequence[int]],
+    learner_codes: np.ndarray,
+    config: PoiseConfig,
     *,
     fused_video: bool = False,
 ) -> Prompt:
@@ -22,10 +23,21 @@ def retrieval_prompt(
 
     Args:
         commentary: the whole first answer, label and commentary.
-        learner_codes: [frames, tokens] of the learner's window: each frame is given before the
-            candidate's, as in a correction.
+        learner_codes: [frames, tokens] of the learner's window; they stand in the question.
     """
-    return follow_up_prompt("retrieval", inputs, commentary, learner_codes, fused_video=fused_video)
+    messages = render_messages(
+        "retrieval",
+        commentary=commentary,
+        learner_codes=ranked_frames(learner_codes, config.retrieval_stride).tolist(),
+        **prompt_pieces(inputs, fused_video=fused_video),
+    )
+    return Prompt(messages, inputs)
+
+
+def ranked_frames(codes: np.ndarray, stride: int) -> np.ndarray:
+    """[frames, tokens] -> the frames by which F_r ranks, of learner and candidate alike: every
+    `stride`-th."""
+    return np.asarray(codes)[::stride]
 
 
 def unconditional_prompt() -> Prompt:
@@ -43,5 +55,5 @@ def code_token_ids(codes: np.ndarray, config: PoiseConfig) -> list[int]:
 
 
 def candidate_continuations(codes: Sequence[np.ndarray], config: PoiseConfig) -> list[list[int]]:
-    """Continuations to score, one a candidate."""
-    return [code_token_ids(item, config) for item in codes]
+    """Continuations to score, one a candidate, of the frames by which F_r ranks."""
+    return [code_token_ids(ranked_frames(item, config.retrieval_stride), config) for item in codes]

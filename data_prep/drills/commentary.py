@@ -84,10 +84,13 @@ class Summary:
         return format_feedback(self.level, self.remarks, self.drill, form)
 
 
-def faults_by_region(drill: DrillLike) -> dict[str, list[FaultLike]]:
+def faults_by_region(drill: DrillLike, order: Sequence[str] = ()) -> dict[str, list[FaultLike]]:
     """The faults of each faulty region, the most severe first, in both the regions and in each.
 
     A fault that was drawn in several repetitions counts once, with its greatest severity.
+
+    Args:
+        order: regions that come first, in this order.
     """
     worst: dict[str, FaultLike] = {}
     for fault in drill.faults:
@@ -96,7 +99,8 @@ def faults_by_region(drill: DrillLike) -> dict[str, list[FaultLike]]:
     by_region: dict[str, list[FaultLike]] = {}
     for fault in sorted(worst.values(), key=lambda fault: (-fault.severity, fault.name)):
         by_region.setdefault(fault.region, []).append(fault)
-    return by_region
+    first = {region: by_region[region] for region in order if region in by_region}
+    return first | by_region
 
 
 def praised_regions(drill: DrillLike) -> list[str]:
@@ -118,12 +122,18 @@ def _fault_text(
     return " ".join(sentences)
 
 
-def compose_remarks(drill: DrillLike, rng: np.random.Generator) -> Summary | None:
-    """The summary as records; None for a distractor, of which there is nothing to say."""
+def compose_remarks(
+    drill: DrillLike, rng: np.random.Generator, order: Sequence[str] = ()
+) -> Summary | None:
+    """The summary as records; None for a distractor, of which there is nothing to say.
+
+    Args:
+        order: of the faulty regions (`faults_by_region`); the drill is for the first fault.
+    """
     if drill.level is None:
         return None
     phrases = load_phrases(drill.activity)
-    faulty = faults_by_region(drill)
+    faulty = faults_by_region(drill, order)
     needs_improvement, correct = POLARITIES[:2]
     remarks = []
     for region, faults in faulty.items():
@@ -144,13 +154,20 @@ def _drill_sentence(
     return phrases.for_fault(first.name, first.severity).say("drill", rng)
 
 
-def compose_summary(drill: DrillLike, rng: np.random.Generator, form: str = LABEL_FIRST) -> str:
+def compose_summary(
+    drill: DrillLike,
+    rng: np.random.Generator,
+    form: str = LABEL_FIRST,
+    *,
+    order: Sequence[str] = (),
+) -> str:
     """Label and commentary in the output grammar, the language model's target; "" if none.
 
     Args:
         form: one of `prompts.parse.ANSWER_FORMS`; the words are the same in each.
+        order: of the faulty regions (`compose_remarks`).
     """
-    summary = compose_remarks(drill, rng)
+    summary = compose_remarks(drill, rng, order)
     return "" if summary is None else summary.written(form)
 
 

@@ -132,7 +132,7 @@ class Answerer:
             raise ValueError(f"no answer to questions about a {drill.activity}")
         self.drill, self.said, self.rng, self.earlier = drill, said, rng, earlier
         self.level = LEVELS[drill.level]
-        self.faults = faults_by_region(drill)
+        self.faults = faults_by_region(drill, [remark.region for remark in said.remarks])
         self.first = next(iter(self.faults), None)
         self.remarks = {remark.region: remark for remark in said.remarks}
 

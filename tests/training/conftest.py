@@ -2,14 +2,22 @@
 
 import json
 from dataclasses import asdict
+from typing import Any
 
 import pytest
+import torch
 
 from assistant.checkpoint import Checkpoint
+from assistant.demos.library import Library
+from assistant.perception import Perception
+from assistant.pose.tokenizer import PoseTokenizer, PoseTokenizerConfig
+from data_prep.drills.records import Drill
+from data_prep.drills.simulate import simulate_many
 from prompts.parse import ParsedRemark, format_feedback
 from prompts.render import render_messages
 from prompts.vocabulary import LEVELS, special_tokens
 from training.adapter import add_lora, save_bare, save_trained
+from training.library import build_library
 from training.loop import Loop, Plan
 from training.progress import Progress
 from training.recipe import LoraSettings, load_recipe
@@ -23,6 +31,29 @@ PLAN = Plan(
 def answer(level: str) -> str:
     """A short well-formed answer."""
     return format_feedback(level, [ParsedRemark("legs", "correct", "Keep steady.")], "Slow squats.")
+
+
+@pytest.fixture(scope="session")
+def drills() -> list[Drill]:
+    """Squats and free throws of eight performers, a few distractors among them."""
+    return simulate_many(8, 4, 3, split="train", distractor_share=0.1)
+
+
+@pytest.fixture(scope="session")
+def perception() -> Perception:
+    """A codec of 3 tokens a frame and 16 codes, untrained."""
+    torch.manual_seed(0)
+    config = PoseTokenizerConfig(
+        tokens_per_frame=3, codebook_size=16, encoder_width=16, decoder_width=16
+    )
+    nobody: Any = None  # the assessor plays no part here
+    return Perception(PoseTokenizer(config).eval(), nobody)
+
+
+@pytest.fixture(scope="session")
+def library(drills: list[Drill], perception: Perception) -> Library:
+    """Of the drills that are done right."""
+    return build_library(drills, perception)
 
 
 @pytest.fixture

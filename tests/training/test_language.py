@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from assistant.errors import PoiseError
+from assistant.model.configuration_poise import PoiseConfig
 from assistant.model.modeling_poise import PoiseForConditionalGeneration
 from assistant.model.processing_poise import IGNORED, ModelInputs, PoiseProcessor
 from assistant.tasks.commentary import commentary_prompt, label_prompt, prompt_pieces
@@ -270,7 +271,9 @@ def test_a_prompt_is_the_beginning_of_what_was_trained(
         "retrieval", commentary=text, learner_codes=codes, target=codes, **prompt_pieces(inputs)
     )
     ids, _ = processor.encode_with_labels(supervise(shown))
-    start = processor.encode(retrieval_prompt(inputs, text, codes).messages)
+    start = processor.encode(
+        retrieval_prompt(inputs, text, np.array(codes), PoiseConfig()).messages
+    )
     assert ids[: len(start)] == start
 
 

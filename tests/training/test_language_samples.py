@@ -16,10 +16,8 @@ from assistant.perception import Perception, turned
 from assistant.pose.alignment import pa_mpjpe
 from assistant.pose.kinematics import QUANTITIES, measure_repetitions
 from assistant.pose.normalise import PERCEPTION_FPS, normalise, rotate_yaw
-from assistant.pose.tokenizer import PoseTokenizer, PoseTokenizerConfig
 from assistant.tasks.window import cut_window
 from data_prep.drills.records import Drill
-from data_prep.drills.simulate import simulate_many
 from prompts.render import render_messages, render_pose_codes
 from prompts.vocabulary import (
     CORRECT,
@@ -40,32 +38,11 @@ from training.language_samples import (
     retrieval_messages,
     supervise,
     token_sample,
-    twin_window,
+    twin_windows,
 )
 from training.language_stage import by_task, multitask_samples
-from training.library import build_library
 from training.recipe import LanguageSettings, load_recipe
 from training.run import learner_poses
-
-
-@pytest.fixture(scope="module")
-def drills() -> list[Drill]:
-    return simulate_many(8, 4, 3, split="train", distractor_share=0.1)
-
-
-@pytest.fixture(scope="module")
-def perception() -> Perception:
-    torch.manual_seed(0)
-    config = PoseTokenizerConfig(
-        tokens_per_frame=3, codebook_size=16, encoder_width=16, decoder_width=16
-    )
-    nobody: Any = None  # the assessor plays no part here
-    return Perception(PoseTokenizer(config).eval(), nobody)
-
-
-@pytest.fixture(scope="module")
-def library(drills: list[Drill], perception: Perception) -> Library:
-    return build_library(drills, perception)
 
 
 def test_windows_become_features_and_codes(perception: Perception, drills: list[Drill]) -> None:
@@ -81,7 +58,7 @@ def test_windows_become_features_and_codes(perception: Perception, drills: list[
 def test_the_twin_is_seen_at_the_learners_moment_and_heading(drills: list[Drill]) -> None:
     drill = next(d for d in drills if d.faults)
     window = cut_window(turned(normalise(drill.pose), 0.9), 2.0)
-    twin = twin_window(drill, window)
+    (twin,) = twin_windows(drill, [window])
     assert (twin.start, twin.yaw) == (window.start, 0.9)
     assert drill.twin is not None
     world = rotate_yaw(drill.twin.joints[60] - drill.twin.joints[60, [11, 12]].mean(0), -0.9)
@@ -91,7 +68,7 @@ def test_the_twin_is_seen_at_the_learners_moment_and_heading(drills: list[Drill]
 def test_a_clip_without_a_twin_is_an_error(drills: list[Drill]) -> None:
     drill = replace(drills[0], twin=None)
     with pytest.raises(PoiseError, match="no fault-free twin"):
-        twin_window(drill, cut_window(normalise(drill.pose), 0.0))
+        twin_windows(drill, [cut_window(normalise(drill.pose), 0.0)])
 
 
 def test_the_library_holds_fault_free_windows(library: Library, drills: list[Drill]) -> None:
@@ -135,6 +112,7 @@ class CountingEngine:
 
     class model:
         class config:
+            retrieval_stride = 1
             pose_code_start, pose_frame_end_id, pose_sequence_end_id = 100, 98, 99
 
     def score(self, prompt: Any, continuations: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
@@ -212,12 +190,13 @@ def test_conversations_hold_what_their_task_needs(drills: list[Drill]) -> None:
     assert not any("supervised" in m for m in fixed)
     given = correction_messages(clip, clip.answer, demonstration=None, supervised=False)
     assert given[2]["supervised"] is False
-    asked = retrieval_messages(clip, clip.answer, shown, supervised=True)
+    asked = retrieval_messages(clip, clip.answer, shown, 2, supervised=True)
     assert "<|pose_15|>" not in asked[1]["content"]  # else F_r would copy it
-    assert asked[-1]["content"].count("<|pose_15|>") == 30 + 1  # one of the learner's is a 15
-    assert asked[-1]["content"].startswith(
-        "<|pose_0|><|pose_1|><|pose_2|><|pose_frame_end|><|pose_15|>"
+    assert asked[-1]["content"].count("<|pose_15|>") == 15  # every second frame
+    assert asked[3]["content"].startswith(
+        "The motion frame by frame: <|pose_0|><|pose_1|><|pose_2|><|pose_frame_end|><|pose_6|>"
     )
+    assert asked[3]["content"].count("<|pose_frame_end|>") == 5
 
 
 def test_pairs_are_aligned_any_or_one_for_everybody(drills: list[Drill], library: Library) -> None:

@@ -44,7 +44,8 @@ TINY = (
     "correction_estimator={steps: 20, noises: 1, width: 16}",
     "language_model={layers: 1, hidden_size: 32, intermediate_size: 48, heads: 2, vocabulary: 500}",
     "pretrain={talk_steps: 3, steps: 10, batch_size: 8}",
-    "language={steps: 10, batch_size: 8, warmup_steps: 2, video_share: 0.2, dialogue_share: 0.5}",
+    "language={steps: 10, batch_size: 8, warmup_steps: 2, video_share: 0.2, dialogue_share: 0.5,"
+    " retrieval_stride: 2}",
     "lora.rank=2",
 )
 

@@ -80,28 +80,20 @@ def test_probabilities_of_one_token_sum_to_one(engine, prompts) -> None:
     assert np.exp(sums.astype(np.float64)).sum() == pytest.approx(1.0, abs=1e-4)
 
 
-def test_a_guide_is_given_and_not_scored(engine, prompts) -> None:
-    """Each frame's likelihood after the guide's frame, as one forward pass over both gives it."""
+def test_a_candidate_is_scored_as_one_pass_over_prompt_and_codes_does(engine, prompts) -> None:
     config, rng = engine.model.config, np.random.default_rng(1)
-    prompt = guided(prompts)[0]
-    written = rng.integers(0, 16, (2, 4, 3))
-    sums, counts = engine.score(prompt, candidate_continuations(written, config))
+    sums, counts = engine.score(
+        prompts[0], candidate_continuations(written := rng.integers(0, 16, (2, 4, 3)), config)
+    )
     assert counts.tolist() == [4 * (3 + 1) + 1] * 2
-    start = engine.processor.encode(prompt.messages, answer_start=prompt.answer_start)
+    start = engine.processor.encode(prompts[0].messages, answer_start=prompts[0].answer_start)
     for codes, total in zip(written, sums, strict=True):
-        pairs = [f for both in zip(prompt.guide, codes.tolist(), strict=True) for f in both]
-        ids = code_token_ids(np.array(pairs), config)
+        ids = code_token_ids(codes, config)
         with torch.inference_mode():
-            batch = engine.processor.collate([start + ids], [prompt.inputs])
+            batch = engine.processor.collate([start + ids], [prompts[0].inputs])
             logs = engine.model(**batch).logits[0].double().log_softmax(-1)
-        frames = [i for i in range(len(ids)) if i // (3 + 1) % 2 == 1 or i == len(ids) - 1]
-        expected = sum(float(logs[len(start) + i - 1, ids[i]]) for i in frames)
+        expected = sum(float(logs[len(start) + i - 1, token]) for i, token in enumerate(ids))
         assert total == pytest.approx(expected, rel=1e-4, abs=1e-3)
-
-
-def test_a_candidate_of_another_length_than_the_guide_is_refused(engine, prompts) -> None:
-    with pytest.raises(PoiseError, match="pose sequence of 3 tokens"):
-        engine.score(guided(prompts)[0], [[1, 2, 3]])
 
 
 def test_nothing_to_score(engine, prompts) -> None:

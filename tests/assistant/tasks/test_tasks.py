@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from assistant.clip import PoseSequence
+from assistant.model.configuration_poise import PoiseConfig
 from assistant.pose.normalise import normalise
 from assistant.tasks.commentary import (
     commentary_prompt,
@@ -18,7 +19,12 @@ from assistant.tasks.correction import (
     interpolate_correction,
     smooth_correction,
 )
-from assistant.tasks.retrieval import code_token_ids, retrieval_prompt, unconditional_prompt
+from assistant.tasks.retrieval import (
+    candidate_continuations,
+    code_token_ids,
+    retrieval_prompt,
+    unconditional_prompt,
+)
 from assistant.tasks.window import (
     WINDOW_FRAMES,
     WINDOW_SECONDS,
@@ -27,6 +33,7 @@ from assistant.tasks.window import (
     window_times,
 )
 from prompts.parse import LABEL_PREFIX, parse_feedback, parse_pose_codes
+from prompts.render import render_pose_codes
 from prompts.vocabulary import LEVELS
 
 
@@ -65,20 +72,35 @@ def test_prompts_share_their_beginning(processor, make_inputs) -> None:
     for prompt in (
         commentary_prompt(inputs, "Novice"),
         correction_prompt(inputs, "Proficiency Level: Novice.", codes.tolist()),
-        retrieval_prompt(inputs, "Proficiency Level: Novice.", codes.tolist()),
+        retrieval_prompt(inputs, "Proficiency Level: Novice.", codes, PoiseConfig()),
     ):
         ids = processor.encode(prompt.messages, answer_start=prompt.answer_start)
         assert ids[: len(first)] == first
         assert prompt.inputs is inputs
 
 
-def test_the_learners_codes_guide_correction_and_retrieval(processor, make_inputs) -> None:
+def test_the_learners_codes_guide_a_correction(processor, make_inputs) -> None:
     codes = np.arange(12).reshape(4, 3).tolist()
     prompt = correction_prompt(make_inputs(0), "Slow.", codes)
     assert prompt.guide == codes
     text = processor.tokenizer.decode(processor.encode(prompt.messages))
     assert text.endswith("Show the corrected body pose.<|im_end|>\n<|im_start|>assistant\n")
-    assert retrieval_prompt(make_inputs(0), "Slow.", codes).guide == codes
+
+
+def test_the_learners_codes_stand_in_the_question_for_a_demonstration(
+    processor, make_inputs
+) -> None:
+    codes, config = np.arange(12).reshape(4, 3), PoiseConfig(retrieval_stride=2)
+    prompt = retrieval_prompt(make_inputs(0), "Slow.", codes, config)
+    assert prompt.guide is None
+    text = processor.tokenizer.decode(processor.encode(prompt.messages))
+    learner = render_pose_codes([[0, 1, 2], [6, 7, 8]])
+    assert text.endswith(
+        f"The motion frame by frame: {learner}. Show an expert demonstration.<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+    (ids,) = candidate_continuations([codes], config)
+    assert processor.tokenizer.decode(ids) == learner  # the same frames of either
 
 
 def test_the_unconditional_prompt_has_no_clip(processor) -> None:
