@@ -233,7 +233,9 @@ class BatchWorker:
         gaze = None
         if self._settings.gaze and sample["gaze"] is not None:
             gaze = Stream(sample["gaze"], len(sample["gaze"]) / resolved.pose.duration)
-        given = CoachInput(sample["sample_id"], resolved.pose, films, gaze, start)
+        given = CoachInput(
+            sample["sample_id"], resolved.pose, films, gaze, start, best_exo=sample["best_exo"]
+        )
         return given, resolved
 
     def _estimated(self, sample: dict[str, Any], films: dict[str, Path]) -> "PoseResult":

@@ -221,7 +221,7 @@ class Coach:
         self, clip: CoachInput, found: Assessment, seed: int, video_views: Sequence[str] = ()
     ) -> dict[str, Any]:
         """Everything the answer rests on: Stage 1 and the language model may read other views."""
-        shown = [name for name in VIEWS if name in self.perception.shown(clip.views)]
+        shown = list(self.perception.shown(clip.views, clip.best_exo))
         used = ["pose", *used_views(shown, found, video_views)]
         used += ["gaze"] if "gaze" in found.modalities else []
         used += [

@@ -38,6 +38,8 @@ class CoachInput:
         clip_id: name in results.
         pose: the learner's motion.
         views: view name to film; a film whose pictures the video encoder does not know is not used.
+        best_exo: the exo view that shows the skill best, where somebody says which; read by models
+            that are given one exo film (`shown_views`).
         gaze: where the eyes look, [F, 2] degrees (left and up positive) over the clip's seconds.
         film_start: seconds of the films at which the clip begins.
         window_start: seconds of the clip at which the two seconds begin that are corrected; None
@@ -58,6 +60,7 @@ class CoachInput:
     window_start: float | None = None
     demonstration: PoseSequence | None = None
     commentary: str | None = None
+    best_exo: str | None = None
 
 
 @dataclass(frozen=True)

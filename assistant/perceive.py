@@ -33,7 +33,12 @@ def perceive(
         PoiseError: an activity that the model does not know.
     """
     poses = [normalise(clip.pose) for clip in clips]
-    sources = [perception.stream_source(clip.views, clip.gaze, clip.film_start) for clip in clips]
+    sources = [
+        perception.stream_source(
+            perception.shown(clip.views, clip.best_exo), clip.gaze, clip.film_start
+        )
+        for clip in clips
+    ]
     assessments = perception.assessor.assess_many(poses, activity=activity, sources=sources)
     seen: list[Judged | NotJudged] = []
     for clip, pose, found in zip(clips, poses, assessments, strict=True):
@@ -114,7 +119,7 @@ def _watch(
     perception: Perception, clip: CoachInput, window: WindowFrames
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Features [V, D] of the clip's films in the window, and the views they are of."""
-    films = perception.shown(clip.views)
+    films = perception.shown(clip.views, clip.best_exo)
     if perception.video_encoder is None or not films or "video" not in GIVEN[perception.inputs]:
         return None, ()
     from assistant.video.views import view_features

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from assistant.checkpoint import LANGUAGE_FOLDER
-from assistant.model.configuration_poise import PoiseConfig
+from assistant.model.configuration_poise import PoiseConfig, shown_views
 from assistant.model.processing_poise import ModelInputs
 from assistant.pose.normalise import NormalisedPose, rotate_yaw
 from assistant.proficiency.assess import recrop
@@ -105,9 +105,9 @@ class Perception:
             else None,
         )
 
-    def shown(self, views: Mapping[str, Path]) -> dict[str, Path]:
-        """The films that are looked at."""
-        return {name: film for name, film in views.items() if name in self.views}
+    def shown(self, views: Mapping[str, Path], best_exo: str | None = None) -> dict[str, Path]:
+        """The films that are looked at (`shown_views`)."""
+        return {name: views[name] for name in shown_views(views, self.views, best_exo)}
 
     @property
     def video_size(self) -> int:
@@ -121,8 +121,10 @@ class Perception:
 
         Films are read when the active span is known, and densely only if a few frames of it look
         like what the video encoder was trained on. The clip begins at second `film_start` of them.
+
+        Args:
+            views: those that are looked at.
         """
-        views = self.shown(views)
         if gaze is None and (not views or self.video_encoder is None):
             return None
 

@@ -1,7 +1,8 @@
 """Stage `correction_estimator`: from a learner's window to what the fault-free twin changes.
 
-Trained on the performers of Stage 1 (pool A and `stage1`), measured on validation performers. Only
-recipes that name it have one (`correction_estimator: {steps: N}`).
+Trained on every performer of the recipe but those of validation, on which it is measured: nothing
+else is trained on its estimates. Only recipes that name it have one
+(`correction_estimator: {steps: N}`).
 """
 
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from training.run import Run
 from training.settings import build
 
 WINDOW_SEED, VALIDATION_SEED = 300, 400
+LEARNED = ("perception", "stage1", "language")
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def correction_estimator_stage(run: Run) -> None:
     """Train it, and measure it on validation performers beside the learner's own motion."""
     recipe, progress = run.recipe, Progress("correction_estimator")
     settings = build(CorrectionEstimatorSettings, recipe.correction_estimator)
-    pools = ["perception", *(["stage1"] if recipe.data.stage1_performers else [])]
+    pools = [name for name in LEARNED if getattr(recipe.data, f"{name}_performers")]
     drills = [d for name in pools for d in run.pool(name) if d.level is not None]
     clips: list[Drill] = []
     learners: list[WindowFrames] = []

@@ -17,7 +17,7 @@ import numpy as np
 from assistant.clip import PoseSequence
 from assistant.dataset import SampleTable
 from assistant.errors import PoiseError
-from assistant.model.configuration_poise import GIVEN
+from assistant.model.configuration_poise import GIVEN, shown_views
 from assistant.model.processing_poise import ModelInputs, PoiseProcessor
 from assistant.perception import Perception, focus_window
 from assistant.pose.normalise import NormalisedPose, normalise
@@ -34,7 +34,8 @@ from training.run import Run
 
 TEXTS: Final = {"summary": "summary", "spoken": "commentary_raw"}
 COLUMNS: Final = (
-    "sample_id", "take_id", "activity", "split", "level", "views", "span", *TEXTS.values(),
+    "sample_id", "take_id", "activity", "split", "level", "views", "best_exo", "span",
+    *TEXTS.values(),
 )  # fmt: skip
 POSES_AT_ONCE: Final = 256
 NAMED: Final = 5
@@ -178,8 +179,8 @@ def labelled_rows(language: LanguageSettings) -> dict[str, list[dict[str, Any]]]
 
 def shown(row: Mapping[str, Any], language: LanguageSettings) -> dict[str, str]:
     """Of a row the films that the model is given, view to path."""
-    views = row["views"] or {}
-    return {view: views[view] for view in language.views if views.get(view)}
+    films = {view: path for view, path in (row["views"] or {}).items() if path}
+    return {view: films[view] for view in shown_views(films, language.views, row["best_exo"])}
 
 
 def told_samples(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from assistant.errors import PoiseError
-from prompts.vocabulary import VIEWS
+from prompts.vocabulary import BEST_EXO, VIEWS
 from training.precision import Precision
 from training.settings import build, checked, faults_of, read_yaml
 
@@ -206,7 +206,8 @@ class LanguageSettings:
         precision: "auto" computes in bfloat16 where the machine does so natively.
         numbers: how the model is given the proficiency and region numbers: one token each, digits,
             or none; saved with the model, so that everything that runs it follows.
-        views: whose films the model is given, in training and ever after (ProfVLM Table 4).
+        views: whose films the model is given, in training and ever after (ProfVLM Table 4); of
+            datasets also `best_exo`, the exo film that a take names as its best (ExpertAF 3.3).
         inputs: what it is given beside the numbers: all, the films alone, the pose alone or none.
         pose_form: how it is given the pose: embedding rows, or coordinates as text (ExpertAF's
             Table 1); saved with the model.
@@ -455,11 +456,16 @@ def _unfit(recipe: Recipe) -> list[str]:
         if name not in KNOWN
     ]
     faults += [
-        f"language.views has {name!r}, expected some of {', '.join(VIEWS)}"
+        f"language.views has {name!r}, expected some of {', '.join((*VIEWS, BEST_EXO))}"
         for name in recipe.language.views
-        if name not in VIEWS
+        if name not in (*VIEWS, BEST_EXO)
     ]
     language = recipe.language
+    if BEST_EXO in language.views and not (language.dataset or language.pairs):
+        faults.append(
+            f"language.views has {BEST_EXO} without a dataset, expected the name of a view: no "
+            "camera of a simulated drill is the best one"
+        )
     if language.dialogue_share and (language.answer_form, language.comments) != FOR_DIALOGUES:
         faults.append(
             f"language.dialogue_share is {language.dialogue_share} with answer_form "

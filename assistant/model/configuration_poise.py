@@ -1,6 +1,6 @@
 """Architecture settings of the Poise language model, saved as `config.json` beside its weights."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
@@ -9,7 +9,7 @@ from assistant.errors import PoiseError
 from prompts.numbers import NUMBER_FORMS
 from prompts.parse import ANSWER_FORMS, LABEL_FIRST
 from prompts.pose_text import POSE_FORMS
-from prompts.vocabulary import VIEWS
+from prompts.vocabulary import BEST_EXO, VIEWS
 
 PROJECTORS = ("mlp", "agp")
 # What a model may be given of a clip beside the numbers: everything, the films alone as ProfVLM is,
@@ -29,13 +29,31 @@ def check_views(names: Iterable[str]) -> tuple[str, ...]:
         PoiseError: none, or one that does not exist.
     """
     named = tuple(names)
-    unknown = [name for name in named if name not in VIEWS]
+    known = (*VIEWS, BEST_EXO)
+    unknown = [name for name in named if name not in known]
     if unknown or not named:
         raise PoiseError(
             "wrong views", got=", ".join(map(repr, unknown or named)) or "none",
-            expected=f"some of {', '.join(VIEWS)}",
+            expected=f"some of {', '.join(known)}",
         )  # fmt: skip
-    return tuple(name for name in VIEWS if name in named)
+    return tuple(name for name in known if name in named)
+
+
+def shown_views(
+    present: Collection[str], wanted: Collection[str], best: str | None = None
+) -> tuple[str, ...]:
+    """Of the films that are present those that a model is given.
+
+    Args:
+        wanted: the model's `views`; `BEST_EXO` stands for one of the exo films.
+        best: the one that shows the skill best, where that is known and the film is there; else it
+            is the first.
+    """
+    exos = [name for name in VIEWS if name != "ego" and name in present]
+    kept = set(wanted)
+    if BEST_EXO in wanted and exos:
+        kept.add(best if best in exos else exos[0])
+    return tuple(name for name in VIEWS if name in present and name in kept)
 
 
 class PoiseConfig(PreTrainedConfig):
@@ -51,7 +69,8 @@ class PoiseConfig(PreTrainedConfig):
         stage1_size: width of one pooled Stage-1 feature.
         numbers: how the proficiency and region numbers are given: `token` (one embedding row each),
             `digits` (text) or `none`.
-        views: whose films the model is given, some of `prompts.vocabulary.VIEWS`; others change
+        views: whose films the model is given (`shown_views`), some of VIEWS and BEST_EXO of
+            `prompts.vocabulary`; others change
             nothing.
         inputs: what it is given beside the numbers, a name of `GIVEN`.
         pose_form: how it is given the pose: `features` (one embedding row a frame) or `text`

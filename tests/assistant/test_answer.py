@@ -151,4 +151,4 @@ def test_coach_looks_at_the_named_views_alone(
     assert "wrong views; got: 'exo7'; expected: some of ego" in capsys.readouterr().err
     assert cli.main(["coach", str(pose), "--look-at", "ego", "--json"]) == 0
     assert stub_coach.perception.views == ("ego",)
-    assert check_views(["exo4", "ego", "ego"]) == ("ego", "exo4")
+    assert check_views(["best_exo", "exo4", "ego", "ego"]) == ("ego", "exo4", "best_exo")

@@ -363,6 +363,7 @@ def test_films_and_gaze_reach_the_pipeline_at_the_clips_own_second(
         views=[{"exo1": "a.mp4"}],
         span=[[1.0, 1.0 + pose.duration]],
         gaze=[np.ones((len(pose), 2))],
+        best_exo=["exo1"],
     )
     film(folder / "a.mp4", 120)
     settings = BatchSettings(str(folder), None, stub_coach.identity["model_sha256"], "dummy")
@@ -374,6 +375,7 @@ def test_films_and_gaze_reach_the_pipeline_at_the_clips_own_second(
         assert outcome.record is not None and outcome.record["clip"]["views"] == ["exo1"]
         assert outcome.worker.endswith(f":{os.getpid()}")
     without, with_gaze = given
+    assert without.best_exo == "exo1"
     assert without.film_start == 1.0 and without.views == {"exo1": folder / "a.mp4"}
     assert without.gaze is None and with_gaze.gaze is not None
     assert with_gaze.gaze.end == pytest.approx(pose.duration)

@@ -428,6 +428,30 @@ def test_films_of_the_window_enter_where_the_encoder_knows_them(
     assert asked == ([("the encoder", ["ego", "exo1"], result.window)] if judged else [])
 
 
+@pytest.mark.parametrize(("best", "exo"), [("exo3", "exo3"), ("exo4", "exo2"), (None, "exo2")])
+def test_a_model_of_the_best_exo_film_is_given_it(
+    stub_coach: Coach,
+    squat: PoseSequence,
+    monkeypatch: pytest.MonkeyPatch,
+    best: str | None,
+    exo: str,
+) -> None:
+    asked = []
+
+    def features(encoder: object, views: dict, span: tuple[float, float]) -> tuple:
+        asked.append(list(views))
+        return np.zeros((len(views), 12), np.float32), tuple(views)
+
+    monkeypatch.setattr("assistant.video.views.view_features", features)
+    stub_coach.perception = replace(
+        stub_coach.perception, video_encoder="the encoder", views=("ego", "best_exo")
+    )
+    films = {name: Path(f"{name}.mp4") for name in ("exo3", "ego", "exo2")}
+    record = stub_coach.coach(CoachInput("film", squat, films, best_exo=best)).feedback.to_json()
+    assert asked == [["ego", exo]]
+    assert record["provenance"]["inputs_used"] == ["pose", "ego", exo]
+
+
 def test_the_text_for_people_names_all_parts(stub_coach: Coach, clip: CoachInput) -> None:
     record = stub_coach.coach(clip).feedback.to_json()
     text = describe(record)

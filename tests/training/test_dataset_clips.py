@@ -59,6 +59,7 @@ def write_take(folder: Path, split: str, take: int, pose: PoseSequence | None) -
     base = {
         "take_id": uid, "participant_id": uid, "activity": "rock_climbing", "split": split,
         "level": take % 4, "views": views, "span": [0.0, float(SECONDS)], "pose": pose,
+        "best_exo": "exo2",
     }  # fmt: skip
     said = [
         base | {
@@ -197,6 +198,9 @@ def test_the_features_are_those_of_the_films(dataset: Path, tmp_path: Path) -> N
         assert np.array_equal(video_of(clip), video_of(read[clip.sample_id]))
     ego = dataset_clips(run_of(run, dataset, "language.views=[ego]"), "train")
     assert {len(video_of(clip)) for clip in ego} == {1}
+    pair = dataset_clips(run_of(run, dataset, "language.views=[ego,best_exo]"), "train")
+    best = next(clip for clip in pair if clip.sample_id == "train1_e1_000")
+    assert video_of(best) == pytest.approx(expected[[0, 2]], abs=1e-5)
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(PoiseError, match=r"poise data features .* --encoder .*video_encoder"):
