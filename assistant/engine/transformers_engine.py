@@ -26,7 +26,7 @@ from assistant.model.modeling_poise import FEATURE_ARGUMENTS, PoiseForConditiona
 from assistant.model.processing_poise import PoiseProcessor
 
 # Tokens of continuations that are scored at once: on a CPU more would leave the cache.
-SCORE_TOKENS = 3072
+SCORE_TOKENS = 768
 
 
 class RuleProcessor(LogitsProcessor):
