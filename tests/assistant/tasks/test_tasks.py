@@ -90,7 +90,14 @@ def test_the_learners_codes_guide_a_correction(processor, make_inputs) -> None:
 def test_the_learners_codes_stand_in_the_question_for_a_demonstration(
     processor, make_inputs
 ) -> None:
-    codes, config = np.arange(12).reshape(4, 3), PoiseConfig(retrieval_stride=2)
+    ids_of = processor.tokenizer.convert_tokens_to_ids
+    codes = np.arange(12).reshape(4, 3)
+    config = PoiseConfig(
+        retrieval_stride=2,
+        pose_code_start=ids_of("<|pose_0|>"),
+        pose_frame_end_id=ids_of("<|pose_frame_end|>"),
+        pose_sequence_end_id=ids_of("<|pose_sequence_end|>"),
+    )
     prompt = retrieval_prompt(make_inputs(0), "Slow.", codes, config)
     assert prompt.guide is None
     text = processor.tokenizer.decode(processor.encode(prompt.messages))
