@@ -33,13 +33,7 @@ from training.clip_store import (
     video_arrays,
     videos_of,
 )
-from training.language_samples import (
-    PerceivedClip,
-    ToldClip,
-    fault_order,
-    library_frames,
-    perceive,
-)
+from training.language_samples import PerceivedClip, ToldClip, library_frames, perceive
 from training.proficiency import Beside, ProficiencySettings, cross_fit_scores
 from training.progress import Progress
 from training.run import WORK, Run, learner_poses
@@ -96,15 +90,16 @@ def perceived_clips(
             masked(features, names, perception.views)
             for features, names in zip(videos_of(stored), filmed, strict=True)
         ]
-    form = run.recipe.language.answer_form
-    answers = [
-        compose_summary(
-            d, np.random.default_rng([telling, 9, i]), form, order=fault_order(arrays["regions"][i])
-        )
-        for i, d in enumerate(drills)
-    ]
-    clips = clips_of(drills, arrays, answers, videos, perception.numbers, perception.pose_form)
-    return [replace(clip, inputs=clip.inputs.given(perception.inputs)) for clip in clips]
+    untold = [""] * len(drills)
+    clips = clips_of(drills, arrays, untold, videos, perception.numbers, perception.pose_form)
+    given = (replace(clip, inputs=clip.inputs.given(perception.inputs)) for clip in clips)
+    return [told(run, clip, telling, i) for i, clip in enumerate(given)]
+
+
+def told(run: Run, clip: PerceivedClip, telling: int, place: int) -> PerceivedClip:
+    """The clip with its answer, in words drawn by `telling` and its place."""
+    rng, form = np.random.default_rng([telling, 9, place]), run.recipe.language.answer_form
+    return replace(clip, answer=compose_summary(clip.drill, rng, form, order=clip.order))
 
 
 def _see(

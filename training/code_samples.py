@@ -39,9 +39,10 @@ def code_samples(
 ) -> list[TokenSample]:
     """F_g and F_r without commentary: of pool A without features, of pool B after them; and every
     item of the library after no clip at all."""
+    perception = run.perception()
     asked: list[Asked] = []
     for copy in range(run.recipe.pretrain.windows_per_clip):
-        asked += plain_corrections(drills, run.perception(), run.recipe.seed + 100 + copy)
+        asked += plain_corrections(drills, perception, run.recipe.seed + 100 + copy)
     language = run.recipe.language
     pairs = Pairs(library, language.demonstrations, run.recipe.seed)
     given = (pairs.pair(i, clip) for i, clip in enumerate(clips))

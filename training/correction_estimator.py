@@ -1,8 +1,8 @@
 """Stage `correction_estimator`: from a learner's window to what the fault-free twin changes.
 
-Trained on every performer of the recipe but those of validation, on which it is measured: nothing
-else is trained on its estimates. Only recipes that name it have one
-(`correction_estimator: {steps: N}`).
+Trained on the performers of Stage 1 and of the language model (pools A, `stage1` and B), since no
+weight is trained on its estimates; measured on validation performers. Only recipes that name it
+have one (`correction_estimator: {steps: N}`).
 """
 
 from collections.abc import Callable, Sequence

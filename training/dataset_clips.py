@@ -216,7 +216,10 @@ def told_sample(
 
 def told_texts(clips: Sequence[ToldClip]) -> list[str]:
     """Every answer and prompt of the clips, for a tokenizer."""
-    texts = [render_messages(task)[-1]["content"] for task in ("retrieval", "correction")]
+    texts = [
+        render_messages(task, learner_codes=[[0]])[-1]["content"]
+        for task in ("retrieval", "correction")
+    ]
     for clip in clips:
         messages = commentary_messages(clip, clip.answer, demonstration=None)
         texts += [str(message["content"]) for message in messages]

@@ -105,12 +105,12 @@ class PerceivedClip:
 
     @property
     def order(self) -> tuple[str, ...]:
-        """Regions by falling probability of a fault, as the model is given it; () if it is not.
+        """Regions by falling probability of a fault, where the model is given it; else ().
 
         Commentary is told in this order, so that the drill is for the region that coaching puts
         first.
         """
-        return fault_order(self.inputs.regions)
+        return () if self.inputs.numbers == "none" else fault_order(self.inputs.regions)
 
     @property
     def sample_id(self) -> str:

@@ -41,11 +41,11 @@ class DataSettings:
 
     Attributes:
         perception_performers: pool A, for pose tokenizer, video encoder and Stage 1.
-        language_performers: pool B, for calibration and the language model.
+        language_performers: pool B, for calibration, the language model and the estimator.
         validation_performers: thresholds and temperatures.
         library_performers: the expert library.
         stream_performers: films and gaze for Stage 1, unseen by the video encoder.
-        stage1_performers: beside pool A, for Stage 1 and the prototypes alone.
+        stage1_performers: beside pool A, for Stage 1, prototypes and the estimator.
         clips_per_performer: of every pool.
         distractor_share: share of distractor clips in pool A and validation.
         workers: processes that simulate and render.
@@ -463,8 +463,8 @@ def _unfit(recipe: Recipe) -> list[str]:
     language = recipe.language
     if BEST_EXO in language.views and not (language.dataset or language.pairs):
         faults.append(
-            f"language.views has {BEST_EXO} without a dataset, expected the name of a view: no "
-            "camera of a simulated drill is the best one"
+            f"language.views has {BEST_EXO} without a dataset, expected the name of a view: "
+            "simulated pools are rendered without asking which camera sees best"
         )
     if language.dialogue_share and (language.answer_form, language.comments) != FOR_DIALOGUES:
         faults.append(

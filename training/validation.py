@@ -20,10 +20,10 @@ from assistant.engine.base import GenerationOptions, Prompt
 from assistant.engine.transformers_engine import TransformersEngine
 from assistant.model.processing_poise import PoiseProcessor
 from assistant.tasks.commentary import prompt_pieces
-from data_prep.drills.commentary import compose_summary
 from prompts.parse import LABEL_FIRST, parse_feedback
 from prompts.render import render_messages
 from prompts.vocabulary import LEVELS
+from training.clips import told
 from training.dataset_clips import dataset_clips
 from training.language_samples import (
     PerceivedClip,
@@ -183,16 +183,7 @@ def validation_clips(run: Run) -> list[PerceivedClip]:
     drills = [d for d in run.pool("validation") if d.level is not None]
     drills = drills[: run.recipe.loop.evaluation_clips]
     seed, perception = run.recipe.seed + 32, run.perception()
-    form = run.recipe.language.answer_form
     poses = learner_poses(drills, seed)
     assessments = perception.assessor.assess_many(poses)
     clips = with_films(run, perceive(drills, poses, assessments, perception), seed)
-    return [
-        replace(
-            clip,
-            answer=compose_summary(
-                clip.drill, np.random.default_rng([seed, 9, i]), form, order=clip.order
-            ),
-        )
-        for i, clip in enumerate(clips)
-    ]
+    return [told(run, clip, seed, i) for i, clip in enumerate(clips)]

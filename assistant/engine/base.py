@@ -19,7 +19,7 @@ class Prompt:
         inputs: features for the placeholders of the messages.
         answer_start: text that the answer must begin with (it is not generated again).
         guide: [frames, tokens] pose codes of which each frame stands, given, before the frame that
-            is written after it; only for pose codes, and no part of the answer.
+            is written after it; only where pose codes are generated, and no part of the answer.
         adapter: name of an adapter that the engine has loaded; None for the base model.
         regions_once: the answer is a commentary: no region may be named by a second remark
             (`prompts.regions_once`).

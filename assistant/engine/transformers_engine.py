@@ -25,8 +25,9 @@ from assistant.model.configuration_poise import PoiseConfig
 from assistant.model.modeling_poise import FEATURE_ARGUMENTS, PoiseForConditionalGeneration
 from assistant.model.processing_poise import PoiseProcessor
 
-# Tokens of continuations that are scored at once: on a CPU more would leave the cache.
-SCORE_TOKENS = 768
+# Tokens of continuations that are scored at once: on a CPU more would leave the cache. Elsewhere
+# so many times as many.
+SCORE_TOKENS, SCORED_BY_GPU = 768, 16
 
 
 class RuleProcessor(LogitsProcessor):
@@ -246,7 +247,8 @@ class TransformersEngine:
         prefix = self.model(input_ids=batch["input_ids"], use_cache=True, **features)
         first = prefix.logits[:, -1].float().log_softmax(-1)  # [1, vocabulary]
         sums = []
-        size = max(1, SCORE_TOKENS // max(map(len, token_ids)))
+        at_once = SCORE_TOKENS * (1 if first.device.type == "cpu" else SCORED_BY_GPU)
+        size = max(1, at_once // max(map(len, token_ids)))
         for begin in range(0, len(token_ids), size):
             some = token_ids[begin : begin + size]
             sums.append(self._score_chunk(prefix.past_key_values, first, some))

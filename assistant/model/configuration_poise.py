@@ -133,6 +133,10 @@ class PoiseConfig(PreTrainedConfig):
                 "unknown projector", got=repr(self.projector), expected=", ".join(PROJECTORS)
             )
         self.views = check_views(self.views)
+        if self.retrieval_stride < 1:
+            raise PoiseError(
+                "wrong retrieval_stride", got=str(self.retrieval_stride), expected="at least 1"
+            )
         if self.inputs not in GIVEN:
             raise PoiseError("unknown inputs", got=repr(self.inputs), expected=", ".join(GIVEN))
         if self.pose_form not in POSE_FORMS:

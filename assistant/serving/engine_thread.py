@@ -24,7 +24,7 @@ from assistant.serving.errors import ApiError
 from assistant.serving.metrics import Metrics
 
 # A coaching scores a hundred demonstrations; chats come in between after so many.
-_SCORED_AT_ONCE: Final = 16
+_SCORED_AT_ONCE: Final = 64
 
 
 class Abandoned(Exception):

@@ -2,8 +2,8 @@
 
 Everything is drawn from the phrase grammar (`phrases/*.yaml`) by the caller's random generator, so
 the same drill and seed give the same words. The summary has a fixed order, which a small language
-model learns quickly: what needs improvement first, the most severe region first, then at most two
-regions done well, then one sentence on what to practise.
+model learns quickly: what needs improvement first, the most severe region first unless the
+caller names an order, then at most two regions done well, then one sentence on what to practise.
 """
 
 from collections.abc import Mapping, Sequence

@@ -14,7 +14,7 @@ from assistant.engine.dummy_engine import ANSWER, DummyEngine
 from assistant.errors import PoiseError
 from assistant.feedback import validate
 from assistant.perceive import perceive
-from assistant.perception import focus_window, turned
+from assistant.perception import Perception, focus_window, turned
 from assistant.plain import describe
 from assistant.pose.bones import bone_length_drift_mm, bone_lengths
 from assistant.pose.normalise import NormalisedPose, normalise, rotate_yaw
@@ -442,13 +442,17 @@ def test_a_model_of_the_best_exo_film_is_given_it(
         asked.append(list(views))
         return np.zeros((len(views), 12), np.float32), tuple(views)
 
+    def stream_source(self: Perception, views: dict, *rest: object) -> None:
+        asked.append(list(views))
+
+    monkeypatch.setattr(Perception, "stream_source", stream_source)
     monkeypatch.setattr("assistant.video.views.view_features", features)
     stub_coach.perception = replace(
         stub_coach.perception, video_encoder="the encoder", views=("ego", "best_exo")
     )
     films = {name: Path(f"{name}.mp4") for name in ("exo3", "ego", "exo2")}
     record = stub_coach.coach(CoachInput("film", squat, films, best_exo=best)).feedback.to_json()
-    assert asked == [["ego", exo]]
+    assert asked == [["ego", exo], ["ego", exo]]  # Stage 1, then the language model
     assert record["provenance"]["inputs_used"] == ["pose", "ego", exo]
 
 

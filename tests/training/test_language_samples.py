@@ -24,6 +24,7 @@ from prompts.vocabulary import (
     LEVELS,
     POSE_FRAME_END,
     POSE_SEQUENCE_END,
+    REGIONS,
     TURN_END,
     pose_code,
 )
@@ -32,6 +33,7 @@ from training.language_samples import (
     Pairs,
     PerceivedClip,
     correction_messages,
+    fault_order,
     ignore_guide,
     library_frames,
     nearest_items,
@@ -173,6 +175,21 @@ def perceived(drill: Drill, gold: int) -> PerceivedClip:
         gold=gold,
         answer="Proficiency Level: Novice. Proficiency Commentary:\nLegs (correct): Deep.",
     )
+
+
+def test_regions_are_told_by_falling_probability_of_a_fault(drills: list[Drill]) -> None:
+    regions = np.tile([0.1, 0.6, 0.3], (6, 1))
+    regions[3, 0], regions[1, 0] = 0.9, 0.5
+    expected = (REGIONS[3], REGIONS[1], *(r for i, r in enumerate(REGIONS) if i not in (1, 3)))
+    assert fault_order(regions.ravel()) == expected and fault_order(None) == ()
+    codes, window = np.zeros((10, 3), int), cut_window(normalise(drills[0].pose), 0.0)
+    for given, order in (
+        (ModelInputs(regions=regions.ravel()), expected),
+        (ModelInputs(regions=regions.ravel(), numbers="none"), ()),
+        (ModelInputs(), ()),
+    ):
+        clip = PerceivedClip(drills[0], window, window.joints, given, codes, codes, 0)
+        assert clip.order == order
 
 
 def test_conversations_hold_what_their_task_needs(drills: list[Drill]) -> None:

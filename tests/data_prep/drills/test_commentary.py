@@ -95,6 +95,24 @@ def test_two_faults_of_one_region_make_one_remark_of_two_sentences():
         assert len(re.findall(r"\.(?: |$)", remark.text)) == 2
 
 
+def test_faults_stand_in_a_given_order_and_the_drill_is_for_the_first():
+    faults = (PlainFault("heel_rise", "feet", 0.9), PlainFault("knee_valgus", "legs", 0.4))
+    drill = PlainDrill("bodyweight_squat", 1, faults, {"feet": 0, "legs": 0})
+    phrases, rng = load_phrases("bodyweight_squat"), np.random.default_rng(0)
+    drills = {
+        fault.region: {
+            phrases.for_fault(fault.name, fault.severity).say("drill", rng) for _ in range(60_000)
+        }
+        for fault in faults
+    }
+    assert not drills["feet"] & drills["legs"]
+    for order, expected in (((), ["feet", "legs"]), (("head", "legs", "feet"), ["legs", "feet"])):
+        for seed in range(10):
+            said = compose_remarks(drill, np.random.default_rng(seed), order)
+            assert [remark.region for remark in said.remarks] == expected
+            assert said.drill in drills[expected[0]]
+
+
 def test_at_most_two_regions_are_praised_and_none_that_is_faulty():
     regions = dict.fromkeys(REGIONS, CORRECT)
     drill = PlainDrill("bodyweight_squat", 2, (PlainFault("heel_rise", "feet", 0.5),), regions)
