@@ -18,6 +18,7 @@ POLARITIES: Final = ("needs_improvement", "correct", "not_mentioned")
 VIEWS: Final = ("ego", "exo1", "exo2", "exo3", "exo4")
 # The exo view that shows the skill best, whichever it is (ExpertAF section 3.3).
 BEST_EXO: Final = "best_exo"
+VIEW_NAMES: Final = (*VIEWS, BEST_EXO)
 
 # One placeholder per embedding row that is spliced in.
 VIDEO: Final = "<|video|>"

@@ -61,12 +61,11 @@ def clip_arrays(clips: Sequence[PerceivedClip]) -> dict[str, np.ndarray]:
 def clips_of(
     drills: Sequence[Drill],
     arrays: Arrays,
-    answers: Sequence[str],
     videos: Sequence[np.ndarray | None],
     numbers: str,
     pose_form: str,
 ) -> list[PerceivedClip]:
-    """The clips again, with texts, video features and the forms of their numbers and pose."""
+    """The clips again, yet untold, with video features and the forms of their numbers and pose."""
     clips = []
     for i, drill in enumerate(drills):
         start, end, yaw = (float(arrays[name][i]) for name in ("start", "end", "yaw"))
@@ -86,7 +85,6 @@ def clips_of(
                 learner_codes=arrays["learner_codes"][i],
                 target_codes=arrays["target_codes"][i],
                 gold=int(arrays["gold"][i]),
-                answer=answers[i],
             )
         )
     return clips

@@ -90,8 +90,7 @@ def perceived_clips(
             masked(features, names, perception.views)
             for features, names in zip(videos_of(stored), filmed, strict=True)
         ]
-    untold = [""] * len(drills)
-    clips = clips_of(drills, arrays, untold, videos, perception.numbers, perception.pose_form)
+    clips = clips_of(drills, arrays, videos, perception.numbers, perception.pose_form)
     given = (replace(clip, inputs=clip.inputs.given(perception.inputs)) for clip in clips)
     return [told(run, clip, telling, i) for i, clip in enumerate(given)]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from assistant.errors import PoiseError
-from prompts.vocabulary import BEST_EXO, VIEWS
+from prompts.vocabulary import BEST_EXO, VIEW_NAMES, VIEWS
 from training.precision import Precision
 from training.settings import build, checked, faults_of, read_yaml
 
@@ -456,9 +456,9 @@ def _unfit(recipe: Recipe) -> list[str]:
         if name not in KNOWN
     ]
     faults += [
-        f"language.views has {name!r}, expected some of {', '.join((*VIEWS, BEST_EXO))}"
+        f"language.views has {name!r}, expected some of {', '.join(VIEW_NAMES)}"
         for name in recipe.language.views
-        if name not in (*VIEWS, BEST_EXO)
+        if name not in VIEW_NAMES
     ]
     language = recipe.language
     if BEST_EXO in language.views and not (language.dataset or language.pairs):

@@ -9,7 +9,7 @@ from assistant.errors import PoiseError
 from prompts.numbers import NUMBER_FORMS
 from prompts.parse import ANSWER_FORMS, LABEL_FIRST
 from prompts.pose_text import POSE_FORMS
-from prompts.vocabulary import BEST_EXO, VIEWS
+from prompts.vocabulary import BEST_EXO, VIEW_NAMES, VIEWS
 
 PROJECTORS = ("mlp", "agp")
 # What a model may be given of a clip beside the numbers: everything, the films alone as ProfVLM is,
@@ -29,14 +29,13 @@ def check_views(names: Iterable[str]) -> tuple[str, ...]:
         PoiseError: none, or one that does not exist.
     """
     named = tuple(names)
-    known = (*VIEWS, BEST_EXO)
-    unknown = [name for name in named if name not in known]
+    unknown = [name for name in named if name not in VIEW_NAMES]
     if unknown or not named:
         raise PoiseError(
             "wrong views", got=", ".join(map(repr, unknown or named)) or "none",
-            expected=f"some of {', '.join(known)}",
+            expected=f"some of {', '.join(VIEW_NAMES)}",
         )  # fmt: skip
-    return tuple(name for name in known if name in named)
+    return tuple(name for name in VIEW_NAMES if name in named)
 
 
 def shown_views(

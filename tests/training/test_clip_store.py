@@ -1,6 +1,6 @@
 """Perceived clips kept on disk: the same bits, and only for what they were made from."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -73,15 +73,13 @@ def same(one: object, other: object) -> bool:
 
 
 def test_clips_come_back_bit_by_bit(drills: list[Drill], tmp_path: Path) -> None:
-    clips = [clip(drill, i) for i, drill in enumerate(drills)]
+    clips = [replace(clip(drill, i), answer="") for i, drill in enumerate(drills)]
     path, videos = tmp_path / "clips.npz", tmp_path / "video.npz"
     rows = [each.inputs.video for each in clips]
     for _ in range(2):  # made, then read
         stored = kept(path, "one", lambda: clip_arrays(clips), PROGRESS)
         films = kept(videos, "one", lambda: video_arrays(rows), PROGRESS)
-        found = clips_of(
-            drills, stored, [c.answer for c in clips], videos_of(films), "digits", "text"
-        )
+        found = clips_of(drills, stored, videos_of(films), "digits", "text")
         for each, again in zip(clips, found, strict=True):
             assert again.drill is each.drill
             for field in fields(PerceivedClip):
