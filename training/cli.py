@@ -115,8 +115,10 @@ def train(
     ] = None,
 ) -> None:
     """Train all stages of a recipe, or one of them, from its seed."""
+    from training.allocator import restart_on_tcmalloc
     from training.recipe import load_recipe
 
+    restart_on_tcmalloc()
     loaded = load_recipe(recipe, settings or [])
     from training.dataset_clips import told_rows
     from training.export import export_checkpoint

@@ -15,6 +15,7 @@ from assistant.perception import (
     SPARSE_SKILL_FOLDER,
     VIDEO_ENCODER_FOLDER,
 )
+from training.allocator import allocator_in_use
 from training.atomic import write_json
 from training.precision import uses_bf16
 from training.recipe import Recipe
@@ -39,6 +40,7 @@ def training_record(recipe: Recipe, folder: Path, seconds: Mapping[str, float]) 
         "seed": recipe.seed,
         "threads": recipe.threads,
         "machine": machine(),
+        "allocator": allocator_in_use(),
         "bf16": uses_bf16(recipe.language.precision),
         "minutes": round(sum(seconds.values()) / 60, 1),
         "stage_minutes": {name: round(value / 60, 2) for name, value in seconds.items()},
