@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from assistant.coach import Coach
-from assistant.coach_result import CoachInput, CoachResult
+from assistant.coach_result import CoachResult
 from assistant.markdown import markdown
 from assistant.pose.alignment import distances_to
 from eval import levels as lv
@@ -53,7 +53,7 @@ def compare(
 ) -> dict[str, Any]:
     """Rows by name: `n`, the keys that the given thing can change with their floors and 95%
     intervals over performers, and paired tests."""
-    given = [CoachInput(clip.sample_id, clip.pose, clip.views) for clip in clips]
+    given = [clip.given for clip in clips]
     alone = coach_all(coach, given, seed=seed)
     quick = CoachVariant(coach, retrieve=False, correct=False)
     shown = [

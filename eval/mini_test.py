@@ -61,7 +61,7 @@ def run_clips(
         corrections: score the corrections; reassessed: put them in and judge the clips again.
         contrastive: tuned encoders that rank beside the model; ridge: corrects beside it.
     """
-    given = [CoachInput(clip.sample_id, clip.pose, clip.views) for clip in clips]
+    given = [clip.given for clip in clips]
     results = coach_all(coach, given, seed=seed, progress=progress)
     records = [result.feedback.to_json() for result in results]
     found = correction_scores(coach, clips, results, contrastive, ridge) if corrections else []

@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from assistant.coach import Coach
-from assistant.coach_result import CoachInput, CoachResult
+from assistant.coach_result import CoachResult
 from assistant.demos.rank import FEATURES, Ranking
 from assistant.errors import PoiseError
 from assistant.pose.alignment import distances_to
@@ -207,7 +207,7 @@ def _suitable(pairs: Sequence[tuple[bool, bool]]) -> dict[str, float]:
 
 def rank_clips(coach: Coach, clips: Sequence[TestClip], **options: Any) -> list[CoachResult]:
     """Coach the clips with every demonstration ranked."""
-    given = [CoachInput(clip.sample_id, clip.pose, clip.views) for clip in clips]
+    given = [clip.given for clip in clips]
     return coach_all(CoachVariant(coach), given, **options)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from assistant.clip import PoseSequence
+from assistant.coach_result import CoachInput
 from assistant.dataset import INFO_FILE, read_info, read_samples
 from assistant.errors import PoiseError
 
@@ -61,7 +62,8 @@ class TestClip:
     Attributes:
         pose: what the model sees; clean: the same motion without pose noise; twin: the same
             performer without faults, frame by frame in step.
-        views: films of the clip by view, where there are any.
+        views: films of the clip by view, where there are any; best_exo: the exo view that shows the
+            skill best.
         summary: the gold answer in the output grammar, "" where the set has none.
     """
 
@@ -78,6 +80,12 @@ class TestClip:
     regions: dict[str, int]
     views: dict[str, Path] = field(default_factory=dict)
     summary: str = ""
+    best_exo: str | None = None
+
+    @property
+    def given(self) -> CoachInput:
+        """What coaching is given of it."""
+        return CoachInput(self.sample_id, self.pose, self.views, best_exo=self.best_exo)
 
     @property
     def fault_spans(self) -> list[tuple[float, float]]:
@@ -155,4 +163,5 @@ def _clip(row: Mapping[str, Any], folder: Path) -> TestClip:
         regions=row["regions"],
         views={name: folder / path for name, path in (row["views"] or {}).items()},
         summary=row["summary"] or "",
+        best_exo=row["best_exo"],
     )

@@ -7,6 +7,9 @@ import pytest
 
 from assistant.errors import PoiseError
 from eval import testset
+from prompts.vocabulary import VIEWS
+
+EXOS = [name for name in VIEWS if name != "ego"]
 
 
 def test_a_missing_set_is_made_and_then_read(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
@@ -25,6 +28,8 @@ def test_a_missing_set_is_made_and_then_read(tmp_path: Path, capfd: pytest.Captu
         assert noise == pytest.approx(15, rel=0.05)
         moved = np.linalg.norm(clip.twin.joints - clip.clean.joints, axis=-1).mean() * 1000
         assert (moved > 1) == bool(clip.faults)
+        assert clip.given.pose is clip.pose
+        assert clip.given.best_exo in EXOS
 
 
 def test_a_command_that_fails_is_named(tmp_path: Path) -> None:
