@@ -32,7 +32,7 @@ def restart_on_tcmalloc() -> None:
         return
     library = find_library("tcmalloc_minimal")
     if library is None:
-        Progress("train").say(f"slower without tcmalloc (Debian's {PACKAGE})")
+        Progress("train").say(f"on a CPU slower without tcmalloc (Debian's {PACKAGE})")
         return
     os.environ[PRELOAD] = library
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
