@@ -25,7 +25,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
 	"$$python" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
 	2>/dev/null && { echo "$$python"; break; }; done)
 
-.PHONY: demo install serve test lint format test-slow test-browser setup-vllm test-vllm bench picture clean
+.PHONY: demo install serve test lint format test-slow test-browser test-gpu setup-vllm test-vllm bench picture clean
 
 demo: $(VENV)/.core
 	@$(BIN)/poise coach $$(ls assistant/weights/demo/*.mp4 | head -n 1) --report reports/demo
@@ -53,6 +53,10 @@ test-slow: $(VENV)/.test
 
 test-browser: $(VENV)/.test
 	@$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
+
+# On a CUDA device; TORCH_INDEX may name where a CUDA build of torch is found.
+test-gpu: $(VENV)/.test
+	@$(BIN)/python -m pytest -m gpu $(PYTEST_ARGS)
 
 setup-vllm: $(VENV)/.vllm
 
