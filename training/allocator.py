@@ -2,7 +2,7 @@
 
 A training makes and frees tensors of ever new lengths, and after some thousand updates the C
 library's allocator spends a third of the time and more in looking for a free piece. tcmalloc does
-not; the weights are the same, bit for bit (docs/training.md, "How long").
+not; the weights are the same, bit for bit (docs/training.md, "Memory and speed").
 """
 
 import os

@@ -86,6 +86,7 @@ class LoadReport:
             "answered": self.answered,
             "of another clip": len(self.wrong),
             "lost": len(self.lost),
+            **({"first lost": self.lost[0]} if self.lost else {}),
             "refused": sum(self.rejected.values()),
             "reasons": ", ".join(sorted(self.rejected)) or "none",
             "first_text_s": {"median": round(float(median), 2), "95%": round(float(most), 2)},

@@ -23,6 +23,9 @@ from assistant.serving.service import Service
 from assistant.serving.settings import ServeSettings
 
 _BACKLOG: Final = 512
+# Longer than clients (the openai package: 5 s) and proxies (60 s) keep a connection that is idle: who
+# closes first must be the one that asks, else a question now and then meets a closing connection.
+_IDLE_SECONDS: Final = 75
 _LOGS: Final[dict[str, Any]] = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -162,6 +165,7 @@ def server_of(service: Service, bound: socket.socket) -> Server:
         server_header=False,
         timeout_graceful_shutdown=round(service.settings.grace_seconds),
         backlog=_BACKLOG,
+        timeout_keep_alive=_IDLE_SECONDS,
     )
     return Server(config, service, address_of(bound))
 

@@ -3,11 +3,14 @@
 import io
 import subprocess
 import sys
+import time
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from http.client import HTTPConnection
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 import jsonschema
@@ -35,6 +38,20 @@ def test_models(server) -> None:
     assert server.openai.models.retrieve(MODEL).id == MODEL
     with pytest.raises(openai.NotFoundError, match="expected: poise-mini"):
         server.openai.models.retrieve("gpt-4o")
+
+
+def test_an_idle_connection_is_the_clients_to_close(server) -> None:
+    """The openai package asks again on a connection of up to 5 s; one that the server closes at that
+    moment is a lost question."""
+    place = urlsplit(server.url)
+    connection = HTTPConnection(place.hostname, place.port, timeout=WAIT)
+    for pause in (0.0, 5.5):
+        time.sleep(pause)
+        connection.request("GET", "/health")
+        answer = connection.getresponse()
+        assert answer.status == 200 and answer.read()
+        assert connection.sock is not None  # http.client would open a new one unasked
+    connection.close()
 
 
 def test_files_come_back_as_they_were(server) -> None:

@@ -66,6 +66,7 @@ def test_the_report_counts_what_happened() -> None:
         "answered": 4,
         "of another clip": 0,
         "lost": 1,
+        "first lost": "chat 1",
         "refused": 2,
         "reasons": "429 server_busy, with Retry-After",
         "first_text_s": {"median": 2.0, "95%": 8.3},
