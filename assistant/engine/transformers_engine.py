@@ -8,16 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import (
-    DynamicCache,
-    LogitsProcessor,
-    LogitsProcessorList,
-    StoppingCriteriaList,
-)
+from transformers import Cache, LogitsProcessor, LogitsProcessorList, StoppingCriteriaList
 
 from assistant.engine.answers import codes_answer, scored_ids, text_answer
 from assistant.engine.base import Generation, GenerationOptions, Piece, Prompt
 from assistant.engine.constraints import Rule, answer_rules, pose_form
+from assistant.engine.shared_prefix import shared_prefix
 from assistant.engine.text_pieces import TextPieces
 from assistant.errors import PoiseError
 from assistant.model import register
@@ -246,16 +242,17 @@ class TransformersEngine:
         features = {k: v for k, v in batch.items() if k in FEATURE_ARGUMENTS}
         prefix = self.model(input_ids=batch["input_ids"], use_cache=True, **features)
         first = prefix.logits[:, -1].float().log_softmax(-1)  # [1, vocabulary]
-        sums = []
+        longest = max(map(len, token_ids))
         at_once = SCORE_TOKENS * (1 if first.device.type == "cpu" else SCORED_BY_GPU)
-        size = max(1, at_once // max(map(len, token_ids)))
-        for begin in range(0, len(token_ids), size):
-            some = token_ids[begin : begin + size]
-            sums.append(self._score_chunk(prefix.past_key_values, first, some))
+        rows = min(max(1, at_once // longest), len(token_ids))
+        # A continuation's last token is predicted, never entered.
+        cache = shared_prefix(prefix.past_key_values, rows, longest - 1)
+        chunks = [token_ids[begin : begin + rows] for begin in range(0, len(token_ids), rows)]
+        sums = [self._score_chunk(cache, first, some) for some in chunks]
         return np.concatenate(sums), np.array([len(ids) for ids in token_ids])
 
     def _score_chunk(
-        self, prefix: DynamicCache, first: torch.Tensor, token_ids: list[list[int]]
+        self, cache: Cache, first: torch.Tensor, token_ids: list[list[int]]
     ) -> np.ndarray:
         """Sums of log-likelihoods [n] of a chunk of continuations after a cached prefix."""
         device, count = first.device, len(token_ids)
@@ -267,12 +264,6 @@ class TransformersEngine:
             inside[i, : len(row)] = True
         total = first[:, ids[:, 0]].squeeze(0)  # [n]
         if width > 1:
-            cache = DynamicCache(
-                [
-                    (layer.keys.expand(count, -1, -1, -1), layer.values.expand(count, -1, -1, -1))
-                    for layer in prefix.layers
-                ]
-            )
             # Padding stands after each continuation: causal attention never looks at it.
             output = self.model.language_model(
                 input_ids=ids[:, :-1], past_key_values=cache, use_cache=True

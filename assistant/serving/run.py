@@ -23,8 +23,8 @@ from assistant.serving.service import Service
 from assistant.serving.settings import ServeSettings
 
 _BACKLOG: Final = 512
-# Longer than clients (the openai package: 5 s) and proxies (60 s) keep a connection that is idle: who
-# closes first must be the one that asks, else a question now and then meets a closing connection.
+# Longer than clients (the openai package: 5 s) and proxies (60 s) keep an idle connection: who asks
+# must be the one that closes it, else a question now and then meets a closing connection.
 _IDLE_SECONDS: Final = 75
 _LOGS: Final[dict[str, Any]] = {
     "version": 1,
