@@ -41,8 +41,8 @@ def test_models(server) -> None:
 
 
 def test_an_idle_connection_is_the_clients_to_close(server) -> None:
-    """The openai package asks again on a connection that was idle for up to 5 s; if the server closes
-    it at that moment, the question is lost."""
+    """The openai package asks again on a connection that was idle for up to 5 s; the question is
+    lost if the server closes it at that moment."""
     place = urlsplit(server.url)
     connection = HTTPConnection(place.hostname, place.port, timeout=WAIT)
     for pause in (0.0, 5.5):
