@@ -20,6 +20,7 @@ from assistant.model import register
 from assistant.model.configuration_poise import PoiseConfig
 from assistant.model.modeling_poise import FEATURE_ARGUMENTS, PoiseForConditionalGeneration
 from assistant.model.processing_poise import PoiseProcessor
+from assistant.openmp import rest_threads
 
 # Tokens of continuations that are scored at once: on a CPU more would leave the cache. Elsewhere
 # so many times as many.
@@ -211,6 +212,7 @@ class TransformersEngine:
                 streamer.abort()
 
         thread = Thread(target=run, daemon=True)
+        rest_threads()  # this thread waits for that one
         thread.start()
         try:
             yield from streamer

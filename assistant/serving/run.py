@@ -16,6 +16,7 @@ import uvicorn
 from assistant.checkpoint import Checkpoint
 from assistant.coach import Coach
 from assistant.errors import PoiseError
+from assistant.openmp import rest_threads
 from assistant.serving.metrics import Metrics
 from assistant.serving.perception_pool import PerceptionPool
 from assistant.serving.server import create_app
@@ -177,6 +178,7 @@ def serve(service: Service, bound: socket.socket) -> None:
         PoiseError: the server did not start.
     """
     server = server_of(service, bound)
+    rest_threads()  # this thread has loaded the models, others compute from now on
     asyncio.run(server.serve(sockets=[bound]))
     if not server.started:
         raise PoiseError("the server did not start", remedy="see the lines above")

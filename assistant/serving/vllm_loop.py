@@ -23,6 +23,7 @@ from vllm.outputs import RequestOutput
 from vllm.v1.engine.llm_engine import LLMEngine
 
 from assistant.errors import EngineStopped, PoiseError
+from assistant.openmp import rest_threads
 
 
 @dataclass(eq=False)
@@ -101,6 +102,7 @@ class EngineLoop:
 
     def submit(self, request: Request) -> "Future[RequestOutput]":
         """Queue a request; its future is returned."""
+        rest_threads()  # who asks is about to wait
         self._put(lambda: self._add(request))
         return request.result
 
@@ -161,6 +163,8 @@ class EngineLoop:
     def _take(self) -> bool:
         """Do what has come in; wait when there is nothing else to do. False at the end."""
         while True:
+            if not self._running and self._inbox.empty():
+                rest_threads()
             try:
                 work = self._inbox.get(block=not self._running)
             except Empty:

@@ -256,6 +256,24 @@ def test_the_stream_joined_is_the_answer(engine, prompts, temperature) -> None:
         assert "".join(pieces) == engine.generate([prompt], options)[0].text
 
 
+def test_who_reads_a_stream_rests_before_the_model_computes(engine, prompts, monkeypatch) -> None:
+    """Otherwise the threads of two pools sleep at every barrier."""
+    calls: list[tuple[str, threading.Thread]] = []
+    place = "assistant.engine.transformers_engine.rest_threads"
+    monkeypatch.setattr(place, lambda: calls.append(("rest", threading.current_thread())))
+    generate = engine.model.generate
+
+    def watched(*args: object, **kwargs: object) -> object:
+        calls.append(("generate", threading.current_thread()))
+        return generate(*args, **kwargs)
+
+    monkeypatch.setattr(engine.model, "generate", watched)
+    assert "".join(engine.stream(prompts[0], GenerationOptions(max_new_tokens=4)))
+    (first, reader), (second, other) = calls
+    assert (first, second) == ("rest", "generate")
+    assert reader is threading.current_thread() is not other
+
+
 def test_a_batch_streams_what_each_prompt_does(engine, prompts) -> None:
     options = GenerationOptions(max_new_tokens=24)
     texts, ends = [""] * len(prompts), {}

@@ -5,6 +5,7 @@
 
 import asyncio
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -100,6 +101,20 @@ def test_answers_of_a_mixed_batch(by_vllm, by_transformers, prompts) -> None:
     assert [answer.token_ids for answer in found] == [answer.token_ids for answer in wanted]
     for i in range(0, len(found), len(MODELS)):  # each model says something else of the clip
         assert len({tuple(answer.token_ids) for answer in found[i : i + len(MODELS)]}) == 3
+
+
+def test_who_asks_and_the_idle_engine_give_up_their_threads(by_vllm, prompts, monkeypatch) -> None:
+    """Otherwise the threads of two pools sleep at every barrier."""
+    rested: list[str] = []
+    monkeypatch.setattr(
+        "assistant.serving.vllm_loop.rest_threads",
+        lambda: rested.append(threading.current_thread().name),
+    )
+    by_vllm.generate(prompts[:1], GenerationOptions(max_new_tokens=4))
+    until = time.monotonic() + 10
+    while "vllm" not in rested and time.monotonic() < until:
+        time.sleep(0.01)
+    assert rested == [threading.current_thread().name, "vllm"]
 
 
 @pytest.mark.parametrize("fault", ["cut off", "not a number", "nothing there"])
