@@ -84,6 +84,25 @@ def beam_take(shared_data: Path):  # type: ignore[no-untyped-def]
     return triangulate_views(detect_views(views), cameras)
 
 
+@pytest.fixture
+def two_machines(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a Ray cluster of two nodes, each with one CPU, thus room for one worker."""
+    cluster_utils = pytest.importorskip("ray.cluster_utils")
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    # Else Ray's workers yield to whatever else wants this machine's cores.
+    monkeypatch.setenv("RAY_worker_niceness", "0")
+    # Else the worker that starts first can do all the few pieces while the other still imports.
+    monkeypatch.setenv("RAY_DATA_DEFAULT_WAIT_FOR_MIN_ACTORS_S", "300")
+    node = {"num_cpus": 1, "object_store_memory": 100_000_000}
+    head = node | {"include_dashboard": False}
+    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
+    try:
+        cluster.add_node(**node)
+        yield cluster.address
+    finally:
+        cluster.shutdown()
+
+
 CHROMIUM = next(
     (p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None
 )

@@ -172,29 +172,16 @@ def written_whole(out: Path) -> list[bytes]:
 
 @pytest.mark.slow
 def test_two_machines_of_a_ray_cluster_do_the_same(
-    dataset, checkpoint, alone, tmp_path, monkeypatch
+    two_machines, dataset, checkpoint, alone, tmp_path
 ) -> None:
-    from ray import cluster_utils
-
-    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
-    # Else Ray's workers yield to whatever else wants this machine's cores.
-    monkeypatch.setenv("RAY_worker_niceness", "0")
     films: list[Any] = [None] * CLIPS
     films[1] = {"exo1": "none.mp4"}
     samples = zip(read_samples(dataset), films, strict=True)
     broken = tmp_path / "set"
     write_samples([sample | {"views": views} for sample, views in samples], broken)
     out = tmp_path / "out.jsonl"
-    node = {"num_cpus": 1, "object_store_memory": 100_000_000}
-    cluster = cluster_utils.Cluster(
-        initialize_head=True, head_node_args=node | {"include_dashboard": False}
-    )
-    try:
-        cluster.add_node(**node)
-        options = ("--model", checkpoint, "--batch-size", 1, "--ray", cluster.address, "--json")
-        told = json.loads(poise("batch", broken, "-o", out, "--corrections", tmp_path, *options))
-    finally:
-        cluster.shutdown()
+    options = ("--model", checkpoint, "--batch-size", 1, "--ray", two_machines, "--json")
+    told = json.loads(poise("batch", broken, "-o", out, "--corrections", tmp_path, *options))
     # Nodes of one CPU each: the two workers are on two of them.
     assert (told["coached"], told["failed"], told["workers"]) == (CLIPS - 1, 1, 2)
     (failure,) = told["failures"]

@@ -241,27 +241,17 @@ def members(group):
 
 
 @pytest.mark.slow
-def test_two_machines_of_a_ray_cluster_do_the_same(tmp_path, encoder, capsys, monkeypatch):
-    cluster_utils = pytest.importorskip("ray.cluster_utils")
-    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+def test_two_machines_of_a_ray_cluster_do_the_same(two_machines, tmp_path, encoder, capsys):
     dataset = make_dataset(tmp_path / "set", 6)
     (dataset / "films" / "3.ego.mp4").unlink()
     assert run_command("data", arguments(dataset, tmp_path / "here", encoder, 1)) == 0
     here = json.loads(capsys.readouterr().out)
-    node = {"num_cpus": 1, "object_store_memory": 100_000_000}
-    cluster = cluster_utils.Cluster(
-        initialize_head=True, head_node_args=node | {"include_dashboard": False}
-    )
-    try:
-        cluster.add_node(**node)
-        there_arguments = arguments(dataset, tmp_path / "there", encoder, 2)
-        command = [sys.executable, "-m", "assistant.cli", "data", *there_arguments]
-        done = subprocess.run(
-            [*command, "--ray", cluster.address], cwd=REPOSITORY, capture_output=True, text=True,
-            check=True,
-        )  # fmt: skip
-    finally:
-        cluster.shutdown()
+    there_arguments = arguments(dataset, tmp_path / "there", encoder, 2)
+    command = [sys.executable, "-m", "assistant.cli", "data", *there_arguments]
+    done = subprocess.run(
+        [*command, "--ray", two_machines], cwd=REPOSITORY, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
     there = json.loads(done.stdout)
     # Nodes of one CPU each: the two workers are on two of them.
     assert (there["computed"], there["failed"], there["workers"]) == (11, 1, 2)
