@@ -111,10 +111,12 @@ def test_who_asks_and_the_idle_engine_give_up_their_threads(by_vllm, prompts, mo
         lambda: rested.append(threading.current_thread().name),
     )
     by_vllm.generate(prompts[:1], GenerationOptions(max_new_tokens=4))
-    until = time.monotonic() + 10
-    while "vllm" not in rested and time.monotonic() < until:
+    until = time.monotonic() + 60
+    while rested[-1:] != ["vllm"] and time.monotonic() < until:
         time.sleep(0.01)
-    assert rested == [threading.current_thread().name, "vllm"]
+    # The engine may have rested before as well, after the answers of an earlier test.
+    assert [name for name in rested if name != "vllm"] == [threading.current_thread().name]
+    assert rested[-1] == "vllm"
 
 
 @pytest.mark.parametrize("fault", ["cut off", "not a number", "nothing there"])
