@@ -26,6 +26,8 @@ from assistant.tasks.retrieval import code_token_ids
 from prompts.parse import parse_pose_codes
 from prompts.vocabulary import LEVELS
 
+from .conftest import wait_until
+
 pytestmark = pytest.mark.vllm
 
 # vLLM's CPU kernels take heads of 32 and more.
@@ -111,9 +113,7 @@ def test_who_asks_and_the_idle_engine_give_up_their_threads(by_vllm, prompts, mo
         lambda: rested.append(threading.current_thread().name),
     )
     by_vllm.generate(prompts[:1], GenerationOptions(max_new_tokens=4))
-    until = time.monotonic() + 60
-    while rested[-1:] != ["vllm"] and time.monotonic() < until:
-        time.sleep(0.01)
+    wait_until(lambda: rested[-1:] == ["vllm"], "the rest of the engine")
     # The engine may have rested before as well, after the answers of an earlier test.
     assert [name for name in rested if name != "vllm"] == [threading.current_thread().name]
     assert rested[-1] == "vllm"
